@@ -1,0 +1,8 @@
+//! Headwater: the origin of a software-update distribution.
+pub mod catalog;
+pub mod config;
+pub mod device;
+pub mod model;
+pub mod publish;
+pub mod server;
+pub mod store;

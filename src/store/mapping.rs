@@ -1,0 +1,80 @@
+//! A file mapped for reading.
+//!
+//! The one file with `unsafe` in it. Owns the mapping and the descriptor behind it; never touches a mapped byte
+//! itself, and no code of this crate may: a byte that the file no longer has raises SIGBUS when the program
+//! touches it, but only EFAULT when the kernel reads it inside `writev`. See `server/transmit.rs`.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memmap2::Mmap;
+
+use crate::model::ByteRange;
+
+/// A file, its descriptor and its bytes as addresses. Cloning is cheap; the last clone unmaps.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    file: Arc<File>,
+    bytes: Bytes,
+}
+
+/// Gives `Bytes` an owner that unmaps when the last slice is dropped.
+struct Owner(Mmap);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Mapping {
+    /// Maps the first `len` bytes of `file`.
+    #[expect(unsafe_code, reason = "a file mapping has no safe constructor")]
+    pub fn new(file: Arc<File>, len: u64) -> io::Result<Self> {
+        if len == 0 {
+            return Ok(Self {
+                file,
+                bytes: Bytes::new(),
+            }); // mmap(2) refuses an empty mapping
+        }
+        let size =
+            usize::try_from(len).map_err(|_wider| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        // SAFETY: what makes a mapping unsafe is that the file may change or shrink under a `&[u8]`. Nothing in this
+        // crate reads through this slice: its address is handed to the kernel, which checks every page itself and
+        // answers EFAULT, and `server/transmit.rs` compares the file's size before and after each such call.
+        let map = unsafe { memmap2::MmapOptions::new().len(size).map(&*file)? };
+        Ok(Self {
+            file,
+            bytes: Bytes::from_owner(Owner(map)),
+        })
+    }
+
+    /// The descriptor behind the mapping.
+    #[must_use]
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// A part of the mapping as a body frame. Hand it to the kernel; never read it.
+    ///
+    /// # Panics
+    /// When `range` is not inside the mapping, which the plan excludes.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "positions inside a mapping fit the address space"
+    )]
+    pub fn slice(&self, range: ByteRange) -> Bytes {
+        self.bytes
+            .slice(range.offset as usize..range.end() as usize)
+    }
+
+    /// The position in the file that `address` maps, `None` when it is not an address of this mapping.
+    #[must_use]
+    pub fn position_of(&self, address: *const u8) -> Option<u64> {
+        let offset = address.addr().checked_sub(self.bytes.as_ptr().addr())?;
+        (offset < self.bytes.len()).then_some(offset as u64)
+    }
+}

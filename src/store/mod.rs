@@ -1,0 +1,192 @@
+//! The store contract: what publishing, the catalog and the origin need of the place where bytes live.
+//!
+//! Owns the verbs and what each promises. Never knows a release or a channel: keys are opaque. The directory
+//! store is in `disk.rs`, and one suite of tests (`tests/store_contract`) holds every store to this contract.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::model::{Digest, Locator};
+
+pub mod disk;
+mod mapping;
+
+pub use mapping::Mapping;
+
+/// Where one object lives: the decoded URL path without its leading slash. Only a [`Locator`] makes one, so that a
+/// key always obeys the naming rules.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Key(String);
+
+impl Key {
+    /// The key of a stored object; `None` for URLs behind which nothing is stored.
+    #[must_use]
+    pub fn of(locator: &Locator) -> Option<Self> {
+        locator.to_store_key().map(Self)
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One entry of a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The decoded key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A small object read whole, with the tag that [`Store::swap`] wants back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Document {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Names exactly these bytes; equal bytes may have equal tags.
+    pub tag: Tag,
+}
+
+/// Names one state of a mutable object: its digest in a directory, its `ETag` in S3.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tag(pub String);
+
+/// What became of a [`Store::put_new`] or a finished [`Upload`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Created {
+    /// The object is durable under its key.
+    New,
+    /// The key is taken; nothing was changed, whatever the bytes there are.
+    Taken,
+}
+
+/// What became of a [`Store::swap`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Swapped {
+    /// The object now has the new bytes, durably.
+    Done,
+    /// Somebody else was faster; nothing was changed.
+    Lost,
+}
+
+/// An object that is being read. It stays the object that was opened, even when the key is removed or replaced.
+#[derive(Debug)]
+pub struct Blob {
+    /// The open file. A store without files will add its own way of reading here.
+    pub file: Arc<File>,
+    /// Its size when it was opened.
+    pub size: u64,
+}
+
+/// An immutable object on its way into the store. Dropping it before [`Upload::finish`] leaves nothing visible.
+#[async_trait]
+pub trait Upload: Send {
+    /// Appends `chunk`.
+    async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError>;
+
+    /// Makes the object durable and then visible, unless its key is taken.
+    async fn finish(self: Box<Self>) -> Result<Created, StoreError>;
+}
+
+/// Keeps other publishers out of one scope until it is dropped. Dies with its process.
+pub trait Reservation: Send + Sync {}
+
+/// A place where bytes live.
+#[async_trait]
+pub trait Store: Send + Sync + Debug {
+    /// How messages name this store: a directory's path or a bucket's URL.
+    fn describe(&self) -> String;
+
+    /// The size of an object, `None` when there is none.
+    async fn stat(&self, key: &Key) -> Result<Option<u64>, StoreError>;
+
+    /// Opens an object for reading, `None` when there is none. Refuses anything but a regular file that is not a link.
+    async fn open(&self, key: &Key) -> Result<Option<Blob>, StoreError>;
+
+    /// Reads a small object whole, `None` when there is none. One above `size_max` bytes is an error.
+    async fn read(&self, key: &Key, size_max: u64) -> Result<Option<Document>, StoreError>;
+
+    /// Starts an immutable object. Nothing is visible before [`Upload::finish`].
+    async fn create(&self, key: &Key) -> Result<Box<dyn Upload>, StoreError>;
+
+    /// Creates a small immutable object durably, or reports that its key is taken. Never replaces.
+    async fn put_new(&self, key: &Key, bytes: Bytes) -> Result<Created, StoreError>;
+
+    /// Replaces the object tagged `expected` (`None`: no object yet) by `bytes`, durably and all at once.
+    async fn swap(
+        &self,
+        key: &Key,
+        expected: Option<&Tag>,
+        bytes: Bytes,
+    ) -> Result<Swapped, StoreError>;
+
+    /// Every object whose key starts with `prefix`, which ends in `/`, sorted by key. Empty where there is none.
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError>;
+
+    /// The names of the folders directly below `prefix`, which ends in `/`, sorted.
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Removes an object durably; one that is not there is no error.
+    async fn remove(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// Keeps other publishers out of `scope` until the reservation is dropped; waits for one who holds it.
+    async fn reserve(&self, scope: &str) -> Result<Box<dyn Reservation>, StoreError>;
+
+    /// Whether the store can be read at all: the question behind `/readyz`.
+    async fn probe(&self) -> Result<(), StoreError>;
+
+    /// Removes what dead publishers left behind (never anything visible, never a live publisher's), and says how much.
+    async fn sweep(&self, mode: Sweep) -> Result<Vec<Entry>, StoreError>;
+}
+
+/// Whether [`Store::sweep`] removes or only looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sweep {
+    /// List what would go.
+    DryRun,
+    /// Remove it.
+    Remove,
+}
+
+/// What went wrong in a store: which step on which object, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{subject}`")]
+pub struct StoreError {
+    /// What was tried: "open", "create", "list", …
+    pub action: &'static str,
+    /// On what: a path, or a key with its store.
+    pub subject: String,
+    /// Why it failed.
+    pub source: std::io::Error,
+}
+
+impl StoreError {
+    /// Names the step and the object of an I/O error.
+    #[must_use]
+    pub fn new(action: &'static str, subject: impl ToString, source: std::io::Error) -> Self {
+        Self {
+            action,
+            subject: subject.to_string(),
+            source,
+        }
+    }
+}
+
+/// The tag of bytes in a store that has no tags of its own.
+#[must_use]
+pub fn tag_of(bytes: &[u8]) -> Tag {
+    Tag(Digest::of(bytes).to_hex())
+}
