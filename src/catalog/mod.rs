@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 mod channel;
+pub mod index;
 mod release;
 
 pub use channel::{CHANNEL_BYTES_MAX, Channel, Pointer};

@@ -1,0 +1,311 @@
+//! What the origin knows: releases and channels in memory, and when each is looked at again.
+//!
+//! Releases are immutable, so a loaded document is never read again; only two things are asked anew, at most twice
+//! a second per release and only when somebody requests it: does an unknown release exist by now, and was a known
+//! one retired. What is loaded is served on when the store cannot be read. Never opens an artifact
+//! (`server/artifact.rs` does) and never writes.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lru::LruCache;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+use super::{CHANNEL_BYTES_MAX, Channel, DocumentError, RELEASE_BYTES_MAX, Release};
+use crate::model::{ChannelName, Digest, Locator, Product, ReleaseId};
+use crate::store::{Document, Key, Store, StoreError};
+
+/// How long an answer from the store is good for. Two periods fit into the second within which a new release, a
+/// moved channel and a retirement must be visible.
+pub const FRESH_FOR: Duration = Duration::from_millis(400);
+
+/// How long a request waits for the store before it is answered from memory, or with 503 when nothing is there.
+/// A local file system answers in microseconds; a network one that takes longer than this is as good as away.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names that do not exist, remembered so that a flood of requests for one costs one look a period. Bounded, because
+/// the names come from strangers.
+const ABSENT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8191);
+
+/// Releases and channels in memory, over a store. Shared by all threads of a server.
+#[derive(Debug)]
+pub struct Index {
+    store: Arc<dyn Store>,
+    reads: Semaphore,
+    started: Instant,
+    releases: RwLock<HashMap<ReleaseId, Arc<Slot<LoadedRelease>>>>,
+    channels: RwLock<HashMap<ChannelKey, Arc<Slot<LoadedChannel>>>>,
+    absent: Mutex<LruCache<Key, Instant>>,
+    errors: AtomicU64,
+}
+
+type ChannelKey = (Product, ChannelName);
+
+/// A release in memory.
+#[derive(Debug)]
+pub struct LoadedRelease {
+    /// What the document says.
+    pub release: Release,
+    /// The document's bytes, as they are served.
+    pub document: Bytes,
+    /// Their digest.
+    pub digest: Digest,
+}
+
+/// A channel in memory.
+#[derive(Debug)]
+pub struct LoadedChannel {
+    /// What the document says.
+    pub channel: Channel,
+    /// The document's bytes, as they are served.
+    pub document: Bytes,
+    /// Their digest.
+    pub digest: Digest,
+}
+
+/// Something that was loaded at least once.
+#[derive(Debug)]
+struct Slot<T> {
+    /// `None`: it existed and is gone for good (retired) or for now (a channel that was removed).
+    value: RwLock<Option<Arc<T>>>,
+    /// Milliseconds after `Index::started`.
+    checked: AtomicU64,
+    /// Held by the one task that looks; the others wait for what it finds.
+    looking: tokio::sync::Mutex<()>,
+}
+
+/// Why something could not be looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The store did not answer in time.
+    #[error("the store did not answer within {} s", PATIENCE.as_secs())]
+    TimedOut,
+    /// The store answered with an error.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The document is there, but cannot be used.
+    #[error("cannot use `{key}`")]
+    Document {
+        /// Where it is stored.
+        key: Key,
+        /// What is wrong with it.
+        source: DocumentError,
+    },
+}
+
+impl<T> Slot<T> {
+    fn new(value: Arc<T>, checked: u64) -> Self {
+        let value = RwLock::new(Some(value));
+        Self { value, checked: AtomicU64::new(checked), looking: tokio::sync::Mutex::new(()) }
+    }
+
+    fn get(&self) -> Option<Arc<T>> {
+        self.value.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, value: Option<Arc<T>>) {
+        *self.value.write().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+}
+
+impl Index {
+    /// An empty index over `store` that reads at most `reads_max` documents at a time.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, reads_max: usize) -> Self {
+        Self {
+            store,
+            reads: Semaphore::new(reads_max),
+            started: Instant::now(),
+            releases: RwLock::default(),
+            channels: RwLock::default(),
+            absent: Mutex::new(LruCache::new(ABSENT_MAX)),
+            errors: AtomicU64::new(0),
+        }
+    }
+
+    /// The store behind the index.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// How often the store failed to answer, ever.
+    #[must_use]
+    pub fn store_errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    /// Releases in memory.
+    #[must_use]
+    pub fn loaded_releases(&self) -> usize {
+        self.releases.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// A release that is committed and not retired; `None` when there is none.
+    pub async fn release(&self, id: &ReleaseId) -> Result<Option<Arc<LoadedRelease>>, IndexError> {
+        let slot = self.releases.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let Some(slot) = slot else { return self.load_release(id).await };
+        if self.is_fresh(&slot) {
+            return Ok(slot.get());
+        }
+        let _looking = slot.looking.lock().await;
+        if slot.get().is_some() && !self.is_fresh(&slot) {
+            match self.is_retired(id).await {
+                Ok(true) => slot.set(None),
+                Ok(false) => {}
+                // The bytes of a release never change, so that serving it on is right while the store is away.
+                Err(error) => self.report(&error),
+            }
+            self.mark(&slot);
+        }
+        Ok(slot.get())
+    }
+
+    /// A channel as it is now, or as it was last seen when the store cannot say; `None` when there is none.
+    pub async fn channel(
+        &self,
+        product: &Product,
+        name: &ChannelName,
+    ) -> Result<Option<Arc<LoadedChannel>>, IndexError> {
+        let id = (product.clone(), name.clone());
+        let slot = self.channels.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        let Some(slot) = slot else { return self.load_channel(id).await };
+        if self.is_fresh(&slot) {
+            return Ok(slot.get());
+        }
+        let _looking = slot.looking.lock().await;
+        if !self.is_fresh(&slot) {
+            match self.read_channel(&id, slot.get().as_ref()).await {
+                Ok(found) => slot.set(found),
+                Err(error) => self.report(&error),
+            }
+            self.mark(&slot);
+        }
+        Ok(slot.get())
+    }
+
+    async fn load_release(&self, id: &ReleaseId) -> Result<Option<Arc<LoadedRelease>>, IndexError> {
+        let Some(key) = Key::of(&Locator::ReleaseDocument(id.clone())) else { return Ok(None) };
+        if self.is_known_absent(&key) {
+            return Ok(None);
+        }
+        let Some(document) = self.count(self.read(&key, RELEASE_BYTES_MAX).await)? else {
+            self.remember_absent(key);
+            return Ok(None);
+        };
+        if self.count(self.is_retired(id).await)? {
+            self.remember_absent(key);
+            return Ok(None);
+        }
+        let release = Release::from_json(id, &document.bytes)
+            .map_err(|source| IndexError::Document { key, source });
+        let digest = Digest::of(&document.bytes);
+        let loaded = Arc::new(LoadedRelease {
+            release: self.count(release)?,
+            document: document.bytes,
+            digest,
+        });
+        let slot = Slot::new(Arc::clone(&loaded), self.now());
+        let mut releases = self.releases.write().unwrap_or_else(PoisonError::into_inner);
+        // Two threads may have loaded the same immutable bytes; the first one's slot stays.
+        Ok(releases.entry(id.clone()).or_insert_with(|| Arc::new(slot)).get())
+    }
+
+    async fn load_channel(&self, id: ChannelKey) -> Result<Option<Arc<LoadedChannel>>, IndexError> {
+        let Some(key) = Key::of(&Locator::Channel(id.0.clone(), id.1.clone())) else {
+            return Ok(None);
+        };
+        if self.is_known_absent(&key) {
+            return Ok(None);
+        }
+        let Some(loaded) = self.count(self.read_channel(&id, None).await)? else {
+            self.remember_absent(key);
+            return Ok(None);
+        };
+        let slot = Slot::new(loaded, self.now());
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(channels.entry(id).or_insert_with(|| Arc::new(slot)).get())
+    }
+
+    async fn read_channel(
+        &self,
+        (product, name): &ChannelKey,
+        known: Option<&Arc<LoadedChannel>>,
+    ) -> Result<Option<Arc<LoadedChannel>>, IndexError> {
+        let Some(key) = Key::of(&Locator::Channel(product.clone(), name.clone())) else {
+            return Ok(None);
+        };
+        let Some(Document { bytes, .. }) = self.read(&key, CHANNEL_BYTES_MAX).await? else {
+            return Ok(None);
+        };
+        if let Some(known) = known.filter(|known| known.document == bytes) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let channel = Channel::from_json(product, name, &bytes)
+            .map_err(|source| IndexError::Document { key, source })?;
+        let digest = Digest::of(&bytes);
+        Ok(Some(Arc::new(LoadedChannel { channel, document: bytes, digest })))
+    }
+
+    async fn is_retired(&self, id: &ReleaseId) -> Result<bool, IndexError> {
+        let Some(key) = Key::of(&Locator::Retirement(id.clone())) else { return Ok(false) };
+        Ok(self.patiently(self.store.stat(&key)).await?.is_some())
+    }
+
+    async fn read(&self, key: &Key, size_max: u64) -> Result<Option<Document>, IndexError> {
+        self.patiently(self.store.read(key, size_max)).await
+    }
+
+    /// Bounds how many requests are at the store and how long each stays there.
+    async fn patiently<T>(
+        &self,
+        look: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, IndexError> {
+        let look = async {
+            let _permit = self.reads.acquire().await;
+            look.await
+        };
+        timeout(PATIENCE, look).await.map_err(|_elapsed| IndexError::TimedOut)?.map_err(Into::into)
+    }
+
+    /// Counts an error on its way to a caller who will answer with 503.
+    fn count<T>(&self, outcome: Result<T, IndexError>) -> Result<T, IndexError> {
+        if outcome.is_err() {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    /// Handles an error here: what is in memory is served on.
+    fn report(&self, error: &IndexError) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(error = error as &dyn std::error::Error, "serving from memory: {error}");
+    }
+
+    fn is_known_absent(&self, key: &Key) -> bool {
+        let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        absent.get(key).is_some_and(|seen| seen.elapsed() < FRESH_FOR)
+    }
+
+    fn remember_absent(&self, key: Key) {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).put(key, Instant::now());
+    }
+
+    fn is_fresh<T>(&self, slot: &Slot<T>) -> bool {
+        let age = self.now().saturating_sub(slot.checked.load(Ordering::Relaxed));
+        u128::from(age) < FRESH_FOR.as_millis()
+    }
+
+    fn mark<T>(&self, slot: &Slot<T>) {
+        slot.checked.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
