@@ -2,6 +2,7 @@
 pub mod catalog;
 pub mod config;
 pub mod device;
+pub mod http;
 pub mod model;
 pub mod publish;
 pub mod server;

@@ -101,11 +101,18 @@ pub enum IndexError {
 impl<T> Slot<T> {
     fn new(value: Arc<T>, checked: u64) -> Self {
         let value = RwLock::new(Some(value));
-        Self { value, checked: AtomicU64::new(checked), looking: tokio::sync::Mutex::new(()) }
+        Self {
+            value,
+            checked: AtomicU64::new(checked),
+            looking: tokio::sync::Mutex::new(()),
+        }
     }
 
     fn get(&self) -> Option<Arc<T>> {
-        self.value.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.value
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn set(&self, value: Option<Arc<T>>) {
@@ -143,13 +150,23 @@ impl Index {
     /// Releases in memory.
     #[must_use]
     pub fn loaded_releases(&self) -> usize {
-        self.releases.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.releases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// A release that is committed and not retired; `None` when there is none.
     pub async fn release(&self, id: &ReleaseId) -> Result<Option<Arc<LoadedRelease>>, IndexError> {
-        let slot = self.releases.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        let Some(slot) = slot else { return self.load_release(id).await };
+        let slot = self
+            .releases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned();
+        let Some(slot) = slot else {
+            return self.load_release(id).await;
+        };
         if self.is_fresh(&slot) {
             return Ok(slot.get());
         }
@@ -173,8 +190,15 @@ impl Index {
         name: &ChannelName,
     ) -> Result<Option<Arc<LoadedChannel>>, IndexError> {
         let id = (product.clone(), name.clone());
-        let slot = self.channels.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-        let Some(slot) = slot else { return self.load_channel(id).await };
+        let slot = self
+            .channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned();
+        let Some(slot) = slot else {
+            return self.load_channel(id).await;
+        };
         if self.is_fresh(&slot) {
             return Ok(slot.get());
         }
@@ -190,7 +214,9 @@ impl Index {
     }
 
     async fn load_release(&self, id: &ReleaseId) -> Result<Option<Arc<LoadedRelease>>, IndexError> {
-        let Some(key) = Key::of(&Locator::ReleaseDocument(id.clone())) else { return Ok(None) };
+        let Some(key) = Key::of(&Locator::ReleaseDocument(id.clone())) else {
+            return Ok(None);
+        };
         if self.is_known_absent(&key) {
             return Ok(None);
         }
@@ -211,9 +237,15 @@ impl Index {
             digest,
         });
         let slot = Slot::new(Arc::clone(&loaded), self.now());
-        let mut releases = self.releases.write().unwrap_or_else(PoisonError::into_inner);
+        let mut releases = self
+            .releases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         // Two threads may have loaded the same immutable bytes; the first one's slot stays.
-        Ok(releases.entry(id.clone()).or_insert_with(|| Arc::new(slot)).get())
+        Ok(releases
+            .entry(id.clone())
+            .or_insert_with(|| Arc::new(slot))
+            .get())
     }
 
     async fn load_channel(&self, id: ChannelKey) -> Result<Option<Arc<LoadedChannel>>, IndexError> {
@@ -228,7 +260,10 @@ impl Index {
             return Ok(None);
         };
         let slot = Slot::new(loaded, self.now());
-        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = self
+            .channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         Ok(channels.entry(id).or_insert_with(|| Arc::new(slot)).get())
     }
 
@@ -249,11 +284,17 @@ impl Index {
         let channel = Channel::from_json(product, name, &bytes)
             .map_err(|source| IndexError::Document { key, source })?;
         let digest = Digest::of(&bytes);
-        Ok(Some(Arc::new(LoadedChannel { channel, document: bytes, digest })))
+        Ok(Some(Arc::new(LoadedChannel {
+            channel,
+            document: bytes,
+            digest,
+        })))
     }
 
     async fn is_retired(&self, id: &ReleaseId) -> Result<bool, IndexError> {
-        let Some(key) = Key::of(&Locator::Retirement(id.clone())) else { return Ok(false) };
+        let Some(key) = Key::of(&Locator::Retirement(id.clone())) else {
+            return Ok(false);
+        };
         Ok(self.patiently(self.store.stat(&key)).await?.is_some())
     }
 
@@ -270,7 +311,10 @@ impl Index {
             let _permit = self.reads.acquire().await;
             look.await
         };
-        timeout(PATIENCE, look).await.map_err(|_elapsed| IndexError::TimedOut)?.map_err(Into::into)
+        timeout(PATIENCE, look)
+            .await
+            .map_err(|_elapsed| IndexError::TimedOut)?
+            .map_err(Into::into)
     }
 
     /// Counts an error on its way to a caller who will answer with 503.
@@ -284,20 +328,30 @@ impl Index {
     /// Handles an error here: what is in memory is served on.
     fn report(&self, error: &IndexError) {
         self.errors.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(error = error as &dyn std::error::Error, "serving from memory: {error}");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "serving from memory: {error}"
+        );
     }
 
     fn is_known_absent(&self, key: &Key) -> bool {
         let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
-        absent.get(key).is_some_and(|seen| seen.elapsed() < FRESH_FOR)
+        absent
+            .get(key)
+            .is_some_and(|seen| seen.elapsed() < FRESH_FOR)
     }
 
     fn remember_absent(&self, key: Key) {
-        self.absent.lock().unwrap_or_else(PoisonError::into_inner).put(key, Instant::now());
+        self.absent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .put(key, Instant::now());
     }
 
     fn is_fresh<T>(&self, slot: &Slot<T>) -> bool {
-        let age = self.now().saturating_sub(slot.checked.load(Ordering::Relaxed));
+        let age = self
+            .now()
+            .saturating_sub(slot.checked.load(Ordering::Relaxed));
         u128::from(age) < FRESH_FOR.as_millis()
     }
 

@@ -11,6 +11,10 @@
 //!
 //! Read next: `locator.rs`, the one list of everything that has a URL.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
 pub mod digest;
 pub mod locator;
 pub mod names;
@@ -21,6 +25,9 @@ pub use digest::{Digest, Digester};
 pub use locator::{Lifetime, Locator};
 pub use names::{ArtifactName, ChannelName, NameError, Platform, Product, ReleaseId, Version};
 pub use range::ByteRange;
+
+/// What time it is. Only the composition root knows; everything else is handed one of these.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The size of every piece but the last, in bytes.
 ///

@@ -10,11 +10,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::catalog::{Channel, Release};
-use crate::model::{ArtifactName, ChannelName, Platform, Product, ReleaseId};
+use crate::model::{ArtifactName, ChannelName, Clock, Platform, Product, ReleaseId};
 use crate::store::Store;
-
-/// What time it is; the composition root hands it in.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Everything a release engineer may do to a store.
 #[derive(Clone)]

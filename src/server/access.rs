@@ -58,8 +58,18 @@ impl AccessLogger {
         }
         let (queue, records) = sync_channel(QUEUE_RECORDS_MAX);
         let name = "headwater-log".to_owned();
-        let thread = std::thread::Builder::new().name(name).spawn(move || write(&records, output))?;
-        Ok(Some((Self { form, clock, queue, dropped: Arc::default() }, thread)))
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || write(&records, output))?;
+        Ok(Some((
+            Self {
+                form,
+                clock,
+                queue,
+                dropped: Arc::default(),
+            },
+            thread,
+        )))
     }
 
     /// Records dropped so far.
@@ -71,7 +81,9 @@ impl AccessLogger {
     /// Queues a record.
     pub fn log(&self, record: &Record) {
         let line = self.format(record);
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(line) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            self.queue.try_send(line)
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -81,8 +93,12 @@ impl AccessLogger {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let method = head.map_or_else(|| "-".into(), |head| text(head.method_name()));
         let path = head.map_or_else(|| "-".into(), |head| text(head.target()));
-        let id = head.and_then(|head| head.edge_request_id.as_deref()).map(text);
-        let range = record.range.map(|r| format!("{}-{}", r.offset, r.end().saturating_sub(1)));
+        let id = head
+            .and_then(|head| head.edge_request_id.as_deref())
+            .map(text);
+        let range = record
+            .range
+            .map(|r| format!("{}-{}", r.offset, r.end().saturating_sub(1)));
         let record = JsonRecord {
             time: (self.clock)(),
             method: &method,

@@ -16,9 +16,9 @@ use lru::LruCache;
 use rustix::io::{Errno, ReadWriteFlags};
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::catalog::LoadedRelease;
-use crate::http::{Description, Representation};
-use crate::model::{ByteRange, Digest, Digester, Locator, PIECE_BYTES};
+use crate::catalog;
+use crate::http::{Description, Representation, RepresentationError};
+use crate::model::{ByteRange, Digest, Digester, Locator, PIECE_BYTES, ReleaseId};
 use crate::store::{Key, Mapping, Store, StoreError};
 
 /// Artifacts up to this size are held in memory, verified, instead of being mapped: below it a page fault and two
@@ -56,7 +56,7 @@ pub enum Damage {
     Store(#[from] StoreError),
     /// The release document gives it header values that no header can carry.
     #[error("its release document cannot be served")]
-    Undescribable,
+    Undescribable(#[source] RepresentationError),
 }
 
 /// What stands between a position and the socket.
@@ -85,7 +85,10 @@ pub struct Artifact {
 #[derive(Debug)]
 enum Content {
     Inline(Bytes),
-    Mapped { mapping: Mapping, pieces: Box<[Piece]> },
+    Mapped {
+        mapping: Mapping,
+        pieces: Box<[Piece]>,
+    },
 }
 
 #[derive(Debug)]
@@ -106,7 +109,13 @@ impl Stamp {
     fn of(file: &File) -> io::Result<(Self, u64)> {
         let metadata = file.metadata()?;
         let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Ok((Self { size: metadata.len(), modified }, metadata.nlink()))
+        Ok((
+            Self {
+                size: metadata.len(),
+                modified,
+            },
+            metadata.nlink(),
+        ))
     }
 }
 
@@ -127,7 +136,10 @@ impl Artifact {
     /// # Panics
     /// When `range` is not inside the artifact, which the plan excludes.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "positions inside an inline artifact are small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "positions inside an inline artifact are small"
+    )]
     pub fn frame(&self, range: ByteRange) -> Bytes {
         match &self.content {
             Content::Inline(bytes) => bytes.slice(range.offset as usize..range.end() as usize),
@@ -147,7 +159,9 @@ impl Artifact {
     /// What stands between `position` and the socket, for up to `wanted` bytes. Never waits for the disk.
     #[must_use]
     pub fn gate(&self, position: u64, wanted: u64) -> Gate {
-        let Content::Mapped { pieces, .. } = &self.content else { return Gate::Open(wanted) };
+        let Content::Mapped { pieces, .. } = &self.content else {
+            return Gate::Open(wanted);
+        };
         let index = piece_index(position);
         if let Some(piece) = pieces.get(index) {
             match piece.is_good.get() {
@@ -167,9 +181,13 @@ impl Artifact {
     /// Whether the piece after this one should be read ahead.
     #[must_use]
     pub fn wants_read_ahead(&self, index: usize) -> bool {
-        let Content::Mapped { pieces, .. } = &self.content else { return false };
+        let Content::Mapped { pieces, .. } = &self.content else {
+            return false;
+        };
         let range = piece_range(index, self.opened.size);
-        let is_unverified = pieces.get(index).is_some_and(|piece| piece.is_good.get().is_none());
+        let is_unverified = pieces
+            .get(index)
+            .is_some_and(|piece| piece.is_good.get().is_none());
         range.len > 0 && (is_unverified || !self.is_resident(range.end() - 1).unwrap_or(true))
     }
 
@@ -202,7 +220,9 @@ impl Artifact {
         let mut buffer = vec![0; READ_BYTES];
         let mut position = range.offset;
         while position < range.end() {
-            let wanted = usize::try_from(range.end() - position).unwrap_or(usize::MAX).min(READ_BYTES);
+            let wanted = usize::try_from(range.end() - position)
+                .unwrap_or(usize::MAX)
+                .min(READ_BYTES);
             match self.file.read_at(&mut buffer[..wanted], position) {
                 Ok(0) => return Err(Damage::Changed),
                 Ok(read) => {
@@ -220,7 +240,9 @@ impl Artifact {
 
     /// Makes a piece sendable: verified, and in memory a moment ago.
     pub async fn prepare(self: Arc<Self>, index: usize, readers: Readers) -> Result<(), Damage> {
-        let Content::Mapped { pieces, .. } = &self.content else { return Ok(()) };
+        let Content::Mapped { pieces, .. } = &self.content else {
+            return Ok(());
+        };
         let mut was_read = false;
         if let Some(piece) = pieces.get(index) {
             let hash = || {
@@ -280,7 +302,10 @@ impl Readers {
             })
             .build()?;
         let permits = Arc::new(Semaphore::new(threads.max(1)));
-        let readers = Self { runtime: runtime.handle().clone(), permits };
+        let readers = Self {
+            runtime: runtime.handle().clone(),
+            permits,
+        };
         Ok((runtime, readers))
     }
 
@@ -309,7 +334,11 @@ impl OpenArtifacts {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, readers: Readers, open_max: usize) -> Self {
         let open_max = NonZeroUsize::new(open_max).unwrap_or(NonZeroUsize::MIN);
-        Self { store, readers, open: Mutex::new(LruCache::new(open_max)) }
+        Self {
+            store,
+            readers,
+            open: Mutex::new(LruCache::new(open_max)),
+        }
     }
 
     /// Those who read for the serving threads.
@@ -321,68 +350,97 @@ impl OpenArtifacts {
     /// How many are open.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
-    /// Opens the artifact at `index` of a release, or finds it open and unchanged.
+    /// Opens an artifact of a release, or finds it open and unchanged.
     pub async fn open(
         &self,
-        release: &LoadedRelease,
-        artifact: &crate::catalog::Artifact,
-        describe: impl FnOnce(&crate::catalog::Artifact) -> Description<'_>,
+        release: &ReleaseId,
+        artifact: &catalog::Artifact,
+        description: &Description<'_>,
     ) -> Result<Arc<Artifact>, Damage> {
-        let locator = Locator::Artifact(release.release.id(), artifact.name.clone());
+        let locator = Locator::Artifact(release.clone(), artifact.name.clone());
         let key = Key::of(&locator).ok_or(Damage::Missing)?;
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let open = self
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
         if let Some(open) = open.as_ref().filter(|open| open.is_current()) {
             return Ok(Arc::clone(open));
         }
-        let representation =
-            Representation::new(&describe(artifact)).map_err(|_invalid| Damage::Undescribable)?;
+        let representation = Representation::new(description).map_err(Damage::Undescribable)?;
         let opened = match self.open_new(key.clone(), artifact, representation).await {
             Ok(opened) => Arc::new(opened),
             // Only its name is gone: what is open is still what was published.
             Err(error) => return open.filter(|open| open.is_intact()).ok_or(error),
         };
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).put(key, Arc::clone(&opened));
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .put(key, Arc::clone(&opened));
         Ok(opened)
     }
 
     async fn open_new(
         &self,
         key: Key,
-        artifact: &crate::catalog::Artifact,
+        artifact: &catalog::Artifact,
         representation: Representation,
     ) -> Result<Artifact, Damage> {
         let blob = self.store.open(&key).await?.ok_or(Damage::Missing)?;
         let (opened, _links) = Stamp::of(&blob.file).map_err(Damage::Unreadable)?;
         if opened.size != artifact.size {
-            return Err(Damage::Size { expected: artifact.size, actual: opened.size });
+            return Err(Damage::Size {
+                expected: artifact.size,
+                actual: opened.size,
+            });
         }
         let content = if artifact.size <= INLINE_BYTES_MAX {
             let (file, size, expected) = (Arc::clone(&blob.file), artifact.size, artifact.sha256);
-            self.readers.run(move || read_inline(&file, size, &expected)).await?
+            self.readers
+                .run(move || read_inline(&file, size, &expected))
+                .await?
         } else {
             let mapping = Mapping::new(Arc::clone(&blob.file), artifact.size);
-            let expected = artifact.pieces.as_ref().map_or(&[][..], |pieces| &pieces.sha256);
-            let pieces = expected.iter().map(|expected| Piece { expected: *expected, is_good: OnceCell::new() });
+            let expected = artifact
+                .pieces
+                .as_ref()
+                .map_or(&[][..], |pieces| &pieces.sha256);
+            let pieces = expected.iter().map(|expected| Piece {
+                expected: *expected,
+                is_good: OnceCell::new(),
+            });
             Content::Mapped {
                 mapping: mapping.map_err(Damage::Unreadable)?,
                 pieces: pieces.collect(),
             }
         };
         let is_damaged = AtomicBool::new(false);
-        Ok(Artifact { key, representation, content, opened, file: blob.file, is_damaged })
+        Ok(Artifact {
+            key,
+            representation,
+            content,
+            opened,
+            file: blob.file,
+            is_damaged,
+        })
     }
 }
 
 /// Reads and verifies a small artifact whole.
 fn read_inline(file: &File, size: u64, expected: &Digest) -> Result<Content, Damage> {
     let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
-    file.read_exact_at(&mut bytes, 0).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Damage::Changed,
-        _ => Damage::Unreadable(error),
-    })?;
+    file.read_exact_at(&mut bytes, 0)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Damage::Changed,
+            _ => Damage::Unreadable(error),
+        })?;
     if Digest::of(&bytes) != *expected {
         return Err(Damage::Altered(ByteRange::whole(size)));
     }

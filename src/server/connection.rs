@@ -80,15 +80,26 @@ pub async fn serve<H: Handler>(stream: TcpStream, site: Rc<Site<H>>) {
         let handler = Rc::clone(&site.handler);
         Rc::new(move |record: &Record| handler.observe(record))
     };
-    let wire = Wire::new(stream, Rc::clone(&shared), Rc::clone(&site.rules), sink, site.readers.clone());
-    let bridge = Bridge { handler: Rc::clone(&site.handler), shared: Rc::clone(&shared) };
+    let wire = Wire::new(
+        stream,
+        Rc::clone(&shared),
+        Rc::clone(&site.rules),
+        sink,
+        site.readers.clone(),
+    );
+    let bridge = Bridge {
+        handler: Rc::clone(&site.handler),
+        shared: Rc::clone(&shared),
+    };
     let connection = http1::Builder::new()
         .half_close(true) // RFC 9112 §9.6: a client may shut its side after its request
         .writev(true)
         .max_buf_size(HYPER_BUFFER_BYTES)
         .serve_connection(wire, bridge);
     let mut connection = pin!(connection);
-    let mut timer = pin!(sleep_until(Instant::now() + site.rules.limits.head_read_timeout));
+    let mut timer = pin!(sleep_until(
+        Instant::now() + site.rules.limits.head_read_timeout
+    ));
     let mut stopped = pin!(site.stop.cancelled());
     let mut killed = pin!(site.kill.cancelled());
     let mut is_stopping = false;
@@ -160,9 +171,15 @@ impl<H: Handler> Service<Request<hyper::body::Incoming>> for Bridge<H> {
         let started = Instant::now();
         let incoming = self.shared.borrow_mut().incoming.take();
         // Nothing is there only if hyper made a request of its own, which it never does.
-        let incoming = incoming.unwrap_or(Incoming::Refused(crate::http::Refusal::BadRequest("no head")));
+        let incoming = incoming.unwrap_or(Incoming::Refused(crate::http::Refusal::BadRequest(
+            "no head",
+        )));
         let answering = Some(Rc::clone(&self.handler).answer(incoming));
-        Pending { answering, started, shared: Rc::clone(&self.shared) }
+        Pending {
+            answering,
+            started,
+            shared: Rc::clone(&self.shared),
+        }
     }
 }
 
@@ -189,7 +206,11 @@ impl Future for Pending {
             },
             None => return Poll::Pending, // polled after it was ready
         };
-        let Answer { response, artifact, mut record } = answer;
+        let Answer {
+            response,
+            artifact,
+            mut record,
+        } = answer;
         record.status = response.status().as_u16();
         record.body_len = response.body().len();
         me.shared.borrow_mut().exchange = Some(Exchange::new(record, artifact, me.started));

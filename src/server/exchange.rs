@@ -77,7 +77,15 @@ impl Record {
     #[must_use]
     pub fn new(head: Option<RequestHead>, range: Option<ByteRange>) -> Self {
         let (took, ending) = (Duration::ZERO, Ending::ClientGone);
-        Self { head, status: 0, range, body_len: 0, body_sent: 0, took, ending }
+        Self {
+            head,
+            status: 0,
+            range,
+            body_len: 0,
+            body_sent: 0,
+            took,
+            ending,
+        }
     }
 }
 
@@ -98,7 +106,13 @@ impl Exchange {
     #[must_use]
     pub fn new(record: Record, artifact: Option<Arc<Artifact>>, started: Instant) -> Self {
         let body_left = record.body_len;
-        Self { record, artifact, started, head_left: None, body_left }
+        Self {
+            record,
+            artifact,
+            started,
+            head_left: None,
+            body_left,
+        }
     }
 
     /// Notes that the kernel took `written` bytes of a write whose first buffer has `first_len` bytes; says whether
@@ -117,7 +131,11 @@ impl Exchange {
     /// The finished record.
     #[must_use]
     pub fn finish(self, ending: Ending) -> Record {
-        Record { took: self.started.elapsed(), ending, ..self.record }
+        Record {
+            took: self.started.elapsed(),
+            ending,
+            ..self.record
+        }
     }
 }
 
@@ -141,7 +159,9 @@ impl Phase {
     #[must_use]
     pub fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Waiting(at) | Self::Receiving(at) | Self::Sending(at) | Self::Lingering(at) => Some(at),
+            Self::Waiting(at) | Self::Receiving(at) | Self::Sending(at) | Self::Lingering(at) => {
+                Some(at)
+            }
             Self::Answering => None,
         }
     }

@@ -16,11 +16,17 @@ use prometheus_client::registry::Registry;
 use super::exchange::{Ending, Record};
 
 /// Every status that the origin answers with. A new one must be added here, or its answers go uncounted.
-const STATUSES: [u16; 16] =
-    [200, 206, 302, 304, 400, 403, 404, 405, 408, 412, 414, 416, 431, 500, 503, 505];
+const STATUSES: [u16; 16] = [
+    200, 206, 302, 304, 400, 403, 404, 405, 408, 412, 414, 416, 431, 500, 503, 505,
+];
 
-const ENDINGS: [Ending; 5] =
-    [Ending::Complete, Ending::ClientGone, Ending::Stalled, Ending::Damaged, Ending::Drained];
+const ENDINGS: [Ending; 5] = [
+    Ending::Complete,
+    Ending::ClientGone,
+    Ending::Stalled,
+    Ending::Damaged,
+    Ending::Drained,
+];
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct StatusLabel {
@@ -87,23 +93,52 @@ impl Metrics {
         let mut r = Registry::with_prefix("headwater");
         let requests = Family::<StatusLabel, Counter>::default();
         let answers = Family::<EndingLabel, Counter>::default();
-        r.register("requests", "Answers that ended, by status", requests.clone());
-        r.register("answers", "Answers that ended, by how they ended", answers.clone());
+        r.register(
+            "requests",
+            "Answers that ended, by status",
+            requests.clone(),
+        );
+        r.register(
+            "answers",
+            "Answers that ended, by how they ended",
+            answers.clone(),
+        );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         r.register("build", "The running program", build);
-        let body = counter(&mut r, "response_body_bytes", "Body bytes handed to the kernel");
+        let body = counter(
+            &mut r,
+            "response_body_bytes",
+            "Body bytes handed to the kernel",
+        );
         let refused = "Connections closed at once because of limits.connections_max";
         let dropped = "Access records dropped because their reader was too slow";
         Self {
             by_status: STATUSES.map(|status| requests.get_or_create_owned(&StatusLabel { status })),
-            by_ending: ENDINGS.map(|e| answers.get_or_create_owned(&EndingLabel { ending: e.as_str() })),
+            by_ending: ENDINGS
+                .map(|e| answers.get_or_create_owned(&EndingLabel { ending: e.as_str() })),
             body_bytes: body,
-            partial_ratio: ratio(&mut r, "partial_content_ratio", "Share of answers with status 206"),
-            not_modified_ratio: ratio(&mut r, "not_modified_ratio", "Share of answers with status 304"),
-            in_flight: gauge(&mut r, "requests_in_flight", "Requests whose answer has not ended"),
+            partial_ratio: ratio(
+                &mut r,
+                "partial_content_ratio",
+                "Share of answers with status 206",
+            ),
+            not_modified_ratio: ratio(
+                &mut r,
+                "not_modified_ratio",
+                "Share of answers with status 304",
+            ),
+            in_flight: gauge(
+                &mut r,
+                "requests_in_flight",
+                "Requests whose answer has not ended",
+            ),
             connections_open: gauge(&mut r, "connections_open", "Open connections"),
             connections_refused: counter(&mut r, "connections_refused", refused),
-            accept_errors: counter(&mut r, "accept_errors", "Failed accepts, as without free descriptors"),
+            accept_errors: counter(
+                &mut r,
+                "accept_errors",
+                "Failed accepts, as without free descriptors",
+            ),
             store_errors: counter(&mut r, "store_errors", "Failed looks at the store"),
             log_dropped: counter(&mut r, "access_log_dropped", dropped),
             releases_loaded: gauge(&mut r, "releases_loaded", "Releases in memory"),
@@ -129,8 +164,10 @@ impl Metrics {
     pub fn scrape(&self, snapshot: Snapshot) -> String {
         set_counter(&self.store_errors, snapshot.store_errors);
         set_counter(&self.log_dropped, snapshot.log_dropped);
-        self.releases_loaded.set(i64::try_from(snapshot.releases_loaded).unwrap_or(i64::MAX));
-        self.artifacts_open.set(i64::try_from(snapshot.artifacts_open).unwrap_or(i64::MAX));
+        self.releases_loaded
+            .set(i64::try_from(snapshot.releases_loaded).unwrap_or(i64::MAX));
+        self.artifacts_open
+            .set(i64::try_from(snapshot.artifacts_open).unwrap_or(i64::MAX));
         self.ready.set(i64::from(snapshot.is_ready));
         let all: u64 = self.by_status.iter().map(Counter::get).sum();
         self.partial_ratio.set(self.share(206, all));
@@ -146,7 +183,11 @@ impl Metrics {
     fn share(&self, status: u16, all: u64) -> f64 {
         let at = STATUSES.iter().position(|known| *known == status);
         let of_status = at.map_or(0, |at| self.by_status[at].get());
-        if all == 0 { 0.0 } else { of_status as f64 / all as f64 }
+        if all == 0 {
+            0.0
+        } else {
+            of_status as f64 / all as f64
+        }
     }
 }
 

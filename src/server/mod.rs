@@ -1,12 +1,58 @@
-//! The origin's server.
+//! The origin's server: sockets in, answers out.
+//!
+//! Owns threads, listeners and the drain. One thread per `server.threads` with a runtime of its own serves devices and
+//! edges; the calling thread serves the admin listener; readers (see `artifact.rs`) wait for disks. Only reads the
+//! store. Read in the order of a request: `worker.rs` accepts, `connection.rs` keeps the deadlines, `wire.rs` is the
+//! socket under hyper, `origin.rs` answers, `artifact.rs` and `transmit.rs` get an artifact's bytes to the socket.
 
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use http::HeaderValue;
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::index::Index;
 use crate::config::Config;
+use crate::http::HeadLimits;
+use crate::model::Clock;
 use crate::store::Store;
+
+mod access;
+mod admin;
+mod artifact;
+mod connection;
+mod exchange;
+mod metrics;
+mod origin;
+mod payload;
+mod transmit;
+mod wire;
+mod worker;
+
+use self::access::AccessLogger;
+use self::admin::Admin;
+use self::artifact::{OpenArtifacts, Readers};
+use self::connection::{Handler, Site};
+use self::metrics::Metrics;
+use self::origin::{Origin, Shared, pointer_cache_control};
+use self::wire::Rules;
+use self::worker::Places;
+
+/// Admin connections: a few probes and scrapers; the limit keeps a broken one from taking all descriptors.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+
+/// Documents are small and disks answer in microseconds; a worker needs few threads to wait for them.
+const BLOCKING_THREADS_PER_WORKER: usize = 8;
+
+/// Connections that may wait to be accepted: `net.core.somaxconn` of a current kernel, which is also its upper limit.
+const BACKLOG: i32 = 4096;
 
 /// A server that failed as a whole: a listener, a thread.
 #[derive(Debug, thiserror::Error)]
@@ -15,10 +61,17 @@ pub struct ServeError {
     /// What was tried.
     pub action: String,
     /// Why it failed.
-    pub source: std::io::Error,
+    pub source: io::Error,
 }
 
-/// The two sockets of a server, bound before anything else starts, so that port 0 works and tests know the ports.
+impl ServeError {
+    fn new(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let action = action.into();
+        move |source| Self { action, source }
+    }
+}
+
+/// The two sockets of a server, bound before anything else starts, so that port 0 works and its number is known.
 #[derive(Debug)]
 pub struct Listeners {
     /// Devices and edges.
@@ -29,20 +82,264 @@ pub struct Listeners {
 
 impl Listeners {
     /// Binds both.
-    pub fn bind(_data: SocketAddr, _admin: SocketAddr) -> Result<Self, ServeError> {
-        Err(ServeError {
-            action: "placeholder".into(),
-            source: std::io::ErrorKind::Other.into(),
+    pub fn bind(data: SocketAddr, admin: SocketAddr) -> Result<Self, ServeError> {
+        let bound = |key: &str, addr: SocketAddr| {
+            listen(addr).map_err(ServeError::new(format!("listen on `{key}` = {addr}")))
+        };
+        Ok(Self {
+            data: bound("server.listen", data)?,
+            admin: bound("server.admin", admin)?,
         })
     }
 }
 
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(addr),
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?; // a restarted server must not wait for old connections in TIME_WAIT
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// What the composition root gives a server beside its configuration.
+pub struct Surroundings {
+    /// Where bytes live.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where access records go.
+    pub access_log: Box<dyn Write + Send>,
+}
+
 /// Serves until `shutdown` is cancelled and the drain has ended. Blocks the calling thread; starts its own threads.
+///
+/// # Errors
+/// When a thread cannot be started or a listener cannot be used. A connection's failure is never an error here.
 pub fn run(
-    _listeners: Listeners,
-    _store: Arc<dyn Store>,
-    _config: &Config,
-    _shutdown: &CancellationToken,
+    listeners: Listeners,
+    surroundings: Surroundings,
+    config: &Config,
+    shutdown: &CancellationToken,
 ) -> Result<(), ServeError> {
+    let Surroundings {
+        store,
+        clock,
+        access_log,
+    } = surroundings;
+    let (_reading, readers) =
+        Readers::start(config.limits.store_reads_max).map_err(ServeError::new("start readers"))?;
+    let log = AccessLogger::start(config.server.access_log, Arc::clone(&clock), access_log)
+        .map_err(ServeError::new("start the access log"))?;
+    let (log, log_thread) = log.unzip();
+    let cache_control =
+        HeaderValue::from_str(&pointer_cache_control(&config.channels)).map_err(|invalid| {
+            ServeError {
+                action: "make Cache-Control".into(),
+                source: io::Error::other(invalid),
+            }
+        })?;
+    let shared = Arc::new(Shared {
+        index: Arc::new(Index::new(
+            Arc::clone(&store),
+            config.limits.store_reads_max,
+        )),
+        artifacts: Arc::new(OpenArtifacts::new(
+            store,
+            readers.clone(),
+            config.limits.open_artifacts_max,
+        )),
+        metrics: Arc::new(Metrics::new()),
+        log,
+        clock,
+        secrets: config.server.origin_secrets.clone(),
+        ranges_max: config.limits.ranges_max,
+        pointer_cache_control: cache_control,
+        cache_tag_header: config.server.cache_tag_header.clone(),
+    });
+    let tokens = Tokens {
+        stop: CancellationToken::new(),
+        kill: CancellationToken::new(),
+    };
+    let places = Places::new(config.limits.connections_max);
+    let mut workers = Vec::new();
+    for number in 0..config.server.threads.get() {
+        let listener = listeners
+            .data
+            .try_clone()
+            .map_err(ServeError::new("share the listener"))?;
+        let seed = Seed {
+            config: config.clone(),
+            tokens: tokens.clone(),
+            readers: readers.clone(),
+        };
+        let (shared, places) = (Arc::clone(&shared), places.clone());
+        let work = move || {
+            seed.serve(
+                listener,
+                Origin::new(Arc::clone(&shared)),
+                places,
+                &shared.metrics,
+            )
+        };
+        workers.push(spawn(format!("headwater-{number}"), work)?);
+    }
+    drop(listeners.data); // the workers' clones are the last ones, so that a drain closes the socket
+    let seed = Seed {
+        config: config.clone(),
+        tokens: tokens.clone(),
+        readers,
+    };
+    let outcome = seed.oversee(listeners.admin, &shared, shutdown, workers);
+    drop(shared);
+    if let Some(thread) = log_thread {
+        let _ = thread.join(); // the last records are written; a panic there has been printed
+    }
+    outcome
+}
+
+/// How a drain proceeds: `stop` first, `kill` when the grace is over.
+#[derive(Clone, Debug)]
+struct Tokens {
+    stop: CancellationToken,
+    kill: CancellationToken,
+}
+
+/// What a thread grows its site from.
+struct Seed {
+    config: Config,
+    tokens: Tokens,
+    readers: Readers,
+}
+
+impl Seed {
+    fn site<H: Handler>(&self, handler: H, tokens: &Tokens) -> Rc<Site<H>> {
+        let limits = &self.config.limits;
+        let server = &self.config.server;
+        let head = HeadLimits {
+            head_bytes_max: limits.head_bytes_max,
+            fields_max: limits.head_fields_max,
+            uri_bytes_max: limits.uri_bytes_max,
+        };
+        let is_guarded = !server.origin_secrets.is_empty();
+        let secret_header = is_guarded.then(|| server.origin_secret_header.clone());
+        Rc::new(Site {
+            handler: Rc::new(handler),
+            rules: Rc::new(Rules {
+                limits: limits.clone(),
+                head,
+                secret_header,
+            }),
+            readers: self.readers.clone(),
+            // Children: a connection's wait for its drain never meets another thread's on one lock.
+            stop: tokens.stop.child_token(),
+            kill: tokens.kill.child_token(),
+        })
+    }
+
+    /// One worker's thread.
+    fn serve<H: Handler>(
+        &self,
+        listener: TcpListener,
+        handler: H,
+        places: Places,
+        metrics: &Arc<Metrics>,
+    ) -> io::Result<()> {
+        let runtime = runtime()?;
+        let site = self.site(handler, &self.tokens);
+        LocalSet::new().block_on(
+            &runtime,
+            worker::run(listener, site, places, Arc::clone(metrics)),
+        )
+    }
+
+    /// The calling thread: serves the admin listener, and leads the drain.
+    fn oversee(
+        &self,
+        admin: TcpListener,
+        shared: &Arc<Shared>,
+        shutdown: &CancellationToken,
+        workers: Vec<JoinHandle<io::Result<()>>>,
+    ) -> Result<(), ServeError> {
+        let is_draining = Arc::new(AtomicBool::new(false));
+        // The admin listener outlives the data listener: /readyz must say 503 while downloads finish.
+        let tokens = Tokens {
+            stop: CancellationToken::new(),
+            kill: CancellationToken::new(),
+        };
+        let site = self.site(
+            Admin::new(Arc::clone(shared), Arc::clone(&is_draining)),
+            &tokens,
+        );
+        let runtime = runtime().map_err(ServeError::new("start a runtime"))?;
+        LocalSet::new()
+            .block_on(&runtime, async {
+                let places = Places::new(ADMIN_CONNECTIONS_MAX);
+                let serving = worker::run(admin, site, places, Arc::new(Metrics::new()));
+                let serving = tokio::task::spawn_local(serving);
+                let joined = tokio::task::spawn_blocking(move || join(workers));
+                let mut joined = std::pin::pin!(joined);
+                let outcome = tokio::select! {
+                    // Workers end before a shutdown only when they fail.
+                    outcome = &mut joined => outcome,
+                    () = shutdown.cancelled() => {
+                        is_draining.store(true, Ordering::Relaxed);
+                        self.drain().await;
+                        joined.await
+                    }
+                };
+                tokens.stop.cancel();
+                tokens.kill.cancel();
+                let _ = serving.await;
+                outcome.unwrap_or_else(|gone| Err(io::Error::other(gone)))
+            })
+            .map_err(ServeError::new("serve"))
+    }
+
+    /// Lame duck, then stop, then kill in the background when the grace is over.
+    async fn drain(&self) {
+        let server = &self.config.server;
+        tracing::info!(delay = ?server.drain_delay, grace = ?server.drain_grace, "draining");
+        if server.drain_delay > Duration::ZERO {
+            tokio::time::sleep(server.drain_delay).await;
+        }
+        self.tokens.stop.cancel();
+        let (kill, grace) = (self.tokens.kill.clone(), server.drain_grace);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(grace).await;
+            kill.cancel();
+        });
+    }
+}
+
+fn join(workers: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {
+    for worker in workers {
+        match worker.join() {
+            Ok(outcome) => outcome?,
+            Err(_panic) => return Err(io::Error::other("a serving thread panicked")),
+        }
+    }
     Ok(())
+}
+
+fn spawn<T: Send + 'static>(
+    name: String,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, ServeError> {
+    let action = format!("start thread `{name}`");
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(work)
+        .map_err(ServeError::new(action))
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_PER_WORKER)
+        .build()
 }

@@ -29,14 +29,22 @@ impl Payload {
     /// One frame.
     #[must_use]
     pub fn one(frame: Bytes) -> Self {
-        Self { len: frame.len() as u64, first: frame, rest: VecDeque::new() }
+        Self {
+            len: frame.len() as u64,
+            first: frame,
+            rest: VecDeque::new(),
+        }
     }
 
     /// Several frames, none of them empty.
     #[must_use]
     pub fn many(frames: VecDeque<Bytes>) -> Self {
         let len = frames.iter().map(|frame| frame.len() as u64).sum();
-        Self { first: Bytes::new(), rest: frames, len }
+        Self {
+            first: Bytes::new(),
+            rest: frames,
+            len,
+        }
     }
 
     /// Bytes not handed over yet.

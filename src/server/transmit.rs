@@ -41,7 +41,11 @@ impl Transmitter {
     /// Idle.
     #[must_use]
     pub fn new(readers: Readers) -> Self {
-        Self { readers, preparing: None, ahead: None }
+        Self {
+            readers,
+            preparing: None,
+            ahead: None,
+        }
     }
 
     /// Forgets the answer that ended.
@@ -59,7 +63,10 @@ impl Transmitter {
         budget: usize,
         parts: &mut [IoSlice<'a>],
     ) -> Poll<Result<Permit, Damage>> {
-        let mut permit = Permit { parts: 0, has_mapped: false };
+        let mut permit = Permit {
+            parts: 0,
+            has_mapped: false,
+        };
         let mut left = budget;
         for buffer in buffers.iter().filter(|buffer| !buffer.is_empty()) {
             if left == 0 || permit.parts == parts.len() {
@@ -70,7 +77,8 @@ impl Transmitter {
             let granted = match mapped {
                 None => wanted,
                 Some((artifact, position)) => {
-                    let granted = match self.poll_gate(cx, artifact, position, wanted, buffer.len()) {
+                    let granted = match self.poll_gate(cx, artifact, position, wanted, buffer.len())
+                    {
                         Poll::Ready(granted) => granted?,
                         Poll::Pending if permit.parts > 0 => break, // what comes before it can go
                         Poll::Pending => return Poll::Pending,
@@ -129,8 +137,11 @@ impl Transmitter {
             return;
         }
         let next = position / PIECE_BYTES + 1;
-        let Ok(index) = usize::try_from(next) else { return };
-        let is_wanted = position + available > next * PIECE_BYTES && artifact.wants_read_ahead(index);
+        let Ok(index) = usize::try_from(next) else {
+            return;
+        };
+        let is_wanted =
+            position + available > next * PIECE_BYTES && artifact.wants_read_ahead(index);
         if is_wanted && self.ahead.as_ref().is_none_or(|(ahead, _)| *ahead != index) {
             let preparation = Arc::clone(artifact).prepare(index, self.readers.clone());
             self.ahead = Some((index, tokio::task::spawn_local(preparation)));

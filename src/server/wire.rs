@@ -76,10 +76,25 @@ const WRITE_BUFFERS_MAX: usize = 20;
 
 impl Wire {
     /// Takes over a socket.
-    pub fn new(stream: TcpStream, shared: Shared, rules: Rc<Rules>, sink: Sink, readers: Readers) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        shared: Shared,
+        rules: Rc<Rules>,
+        sink: Sink,
+        readers: Readers,
+    ) -> Self {
         let transmitter = Transmitter::new(readers);
         let (reading, closing) = (Reading::Heads, Closing::No);
-        Self { stream, shared, rules, sink, transmitter, stash: Vec::new(), reading, closing }
+        Self {
+            stream,
+            shared,
+            rules,
+            sink,
+            transmitter,
+            stash: Vec::new(),
+            reading,
+            closing,
+        }
     }
 
     /// Hands the first head of `bytes` on, if it is complete: its length, and what hyper reads instead of it.
@@ -124,7 +139,10 @@ impl Wire {
     fn note_written(&mut self, first_len: usize, written: usize) {
         let mut shared = self.shared.borrow_mut();
         shared.budget = shared.budget.saturating_sub(written);
-        let is_complete = shared.exchange.as_mut().is_some_and(|e| e.advance(first_len, written));
+        let is_complete = shared
+            .exchange
+            .as_mut()
+            .is_some_and(|e| e.advance(first_len, written));
         if is_complete {
             shared.phase = Phase::Waiting(Instant::now() + self.rules.limits.idle_timeout);
             drop(shared);
@@ -139,7 +157,13 @@ impl Wire {
 
 /// What hyper reads instead of the head that was parsed here: all that it still has to know.
 fn canonical_head(incoming: &Incoming, is_last: bool) -> &'static [u8] {
-    let Incoming::Request(RequestHead { method, version, persistent, .. }) = incoming else {
+    let Incoming::Request(RequestHead {
+        method,
+        version,
+        persistent,
+        ..
+    }) = incoming
+    else {
         return b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
     };
     let is_head = matches!(method, Method::Head);
@@ -210,7 +234,11 @@ impl Read for Wire {
 }
 
 impl Write for Wire {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buffer)])
     }
 
@@ -222,22 +250,36 @@ impl Write for Wire {
         let me = self.get_mut();
         let (budget, artifact) = {
             let shared = me.shared.borrow();
-            (shared.budget, shared.exchange.as_ref().and_then(|e| e.artifact.clone()))
+            (
+                shared.budget,
+                shared.exchange.as_ref().and_then(|e| e.artifact.clone()),
+            )
         };
         if budget == 0 {
             cx.waker().wake_by_ref(); // the other connections of this thread first
             return Poll::Pending;
         }
         let mut parts = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
-        let permit = match ready!(me.transmitter.poll_select(cx, artifact.as_ref(), buffers, budget, &mut parts)) {
+        let permit = match ready!(me.transmitter.poll_select(
+            cx,
+            artifact.as_ref(),
+            buffers,
+            budget,
+            &mut parts
+        )) {
             Ok(permit) => permit,
             Err(damage) => {
                 me.shared.borrow_mut().broken = Some(Ending::Damaged);
                 return Poll::Ready(Err(io::Error::other(damage)));
             }
         };
-        let Permit { parts: count, has_mapped } = permit;
-        let Poll::Ready(outcome) = Pin::new(&mut me.stream).poll_write_vectored(cx, &parts[..count]) else {
+        let Permit {
+            parts: count,
+            has_mapped,
+        } = permit;
+        let Poll::Ready(outcome) =
+            Pin::new(&mut me.stream).poll_write_vectored(cx, &parts[..count])
+        else {
             let mut shared = me.shared.borrow_mut();
             if !matches!(shared.phase, Phase::Sending(_)) {
                 shared.phase = Phase::Sending(Instant::now() + me.rules.limits.write_stall_timeout);
@@ -253,10 +295,14 @@ impl Write for Wire {
             }
             Ok(_) => {
                 me.shared.borrow_mut().broken = Some(Ending::Damaged);
-                Poll::Ready(Err(io::Error::other("the file changed while it was being sent")))
+                Poll::Ready(Err(io::Error::other(
+                    "the file changed while it was being sent",
+                )))
             }
             Err(error) => {
-                if is_damaged || error.raw_os_error() == Some(rustix::io::Errno::FAULT.raw_os_error()) {
+                if is_damaged
+                    || error.raw_os_error() == Some(rustix::io::Errno::FAULT.raw_os_error())
+                {
                     me.shared.borrow_mut().broken = Some(Ending::Damaged);
                 }
                 Poll::Ready(Err(error))
@@ -300,10 +346,16 @@ const LINGER_FOR: std::time::Duration = std::time::Duration::from_secs(5);
 /// The connection is gone, whatever the reason: what was under way ends here.
 impl Drop for Wire {
     fn drop(&mut self) {
-        let ending = self.shared.borrow_mut().broken.take().unwrap_or(Ending::ClientGone);
+        let ending = self
+            .shared
+            .borrow_mut()
+            .broken
+            .take()
+            .unwrap_or(Ending::ClientGone);
         if self.shared.borrow().exchange.is_some() {
             // The answer is incomplete: a reset tells the client so at once, and frees what the kernel still holds.
-            let _ = socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
+            let _ =
+                socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
         }
         self.end(ending);
     }

@@ -1,0 +1,548 @@
+//! The data listener's handler: route → plan → emit.
+//!
+//! Owns which object a path is, what its headers say, and which failure has which status. All of the protocol is in
+//! `http/plan.rs`; what exists is in `catalog/index.rs`. A path that was asked for a moment ago is answered without
+//! leaving the thread.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response};
+use lru::LruCache;
+use subtle::{Choice, ConstantTimeEq};
+use tokio::time::Instant;
+
+use super::access::AccessLogger;
+use super::artifact::{Artifact, Damage, Gate, OpenArtifacts};
+use super::connection::{Answer, Answering, Handler};
+use super::exchange::{Incoming, Record};
+use super::metrics::Metrics;
+use super::payload::Payload;
+use crate::catalog::index::{FRESH_FOR, Index, IndexError, LoadedRelease};
+use crate::config::{Channels, Secret};
+use crate::http::{
+    Description, Method, Plan, Problem, Reply, Representation, RequestHead, found, healthy, plan,
+    problem, reply,
+};
+use crate::model::{
+    ArtifactName, ByteRange, ChannelName, Clock, Digest, Lifetime, Locator, Product, ReleaseId,
+};
+
+/// DESIGN §5. A year is the longest that caches are asked to keep anything.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+/// When a device should come again after a 503: the store is given a moment, the edge serves stale meanwhile.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Paths remembered per thread; each holds an open artifact or a document that is in memory anyway.
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+
+/// Longer paths are not remembered: they are rare, and memory is bounded.
+const REMEMBERED_PATH_BYTES_MAX: usize = 1024;
+
+/// What the origin's handlers on all threads share.
+pub struct Shared {
+    /// What exists.
+    pub index: Arc<Index>,
+    /// What is open.
+    pub artifacts: Arc<OpenArtifacts>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where requests are logged, if they are.
+    pub log: Option<AccessLogger>,
+    /// What time it is, for `Last-Modified` of a release from a clock ahead of ours.
+    pub clock: Clock,
+    /// What a request must present one of, unless empty.
+    pub secrets: Vec<Secret>,
+    /// `limits.ranges_max`
+    pub ranges_max: usize,
+    /// `Cache-Control` of everything under `/channels/`.
+    pub pointer_cache_control: HeaderValue,
+    /// The field that carries cache tags.
+    pub cache_tag_header: Option<String>,
+}
+
+/// The handler of one thread.
+pub struct Origin {
+    shared: Arc<Shared>,
+    remembered: RefCell<LruCache<Box<[u8]>, Remembered>>,
+}
+
+struct Remembered {
+    object: Object,
+    until: Instant,
+}
+
+/// What a path turned out to be.
+#[derive(Clone)]
+enum Object {
+    Artifact(Arc<Artifact>),
+    Document(Rc<Served>),
+    Redirect(Box<Locator>),
+}
+
+/// A document in memory.
+struct Served {
+    representation: Representation,
+    bytes: Bytes,
+}
+
+/// Why there is no object to answer with.
+enum Absence {
+    /// 404
+    Nothing,
+    /// 503: the store does not answer.
+    Unavailable,
+    /// 500: what is stored is not what was published.
+    Damaged,
+}
+
+/// `Cache-Control` of everything under `/channels/`.
+#[must_use]
+pub fn pointer_cache_control(channels: &Channels) -> String {
+    format!(
+        "public, max-age={}, stale-while-revalidate={}, stale-if-error={}",
+        channels.max_age.as_secs(),
+        channels.stale_while_revalidate.as_secs(),
+        channels.stale_if_error.as_secs(),
+    )
+}
+
+impl Handler for Origin {
+    fn answer(self: Rc<Self>, incoming: Incoming) -> Answering {
+        self.shared.metrics.in_flight.inc();
+        let head = match incoming {
+            Incoming::Request(head) => head,
+            Incoming::Refused(refusal) => {
+                tracing::debug!(?refusal, "refused a request");
+                return Answering::Now(plain(problem(refusal.into()), None));
+            }
+        };
+        let is_health = head.path() == b"/healthz";
+        if !is_health && !self.is_authorised(&head) {
+            return Answering::Now(plain(problem(Problem::Forbidden), Some(head)));
+        }
+        if head.method == Method::Other {
+            return Answering::Now(plain(problem(Problem::MethodNotAllowed), Some(head)));
+        }
+        if is_health {
+            return Answering::Now(plain(healthy(), Some(head)));
+        }
+        match self.recall(head.path()) {
+            Some(object) => self.emit(head, object, Attempt::First),
+            None => Answering::Later(Box::pin(self.look_up(head))),
+        }
+    }
+
+    fn observe(&self, record: &Record) {
+        self.shared.metrics.in_flight.dec();
+        self.shared.metrics.observe(record);
+        if let Some(log) = &self.shared.log {
+            log.log(record);
+        }
+    }
+}
+
+/// Whether the artifact's first piece may still be waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Prepared,
+}
+
+impl Origin {
+    /// A handler that has seen nothing.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            remembered: RefCell::new(LruCache::new(REMEMBERED_MAX)),
+        }
+    }
+
+    /// Compares with every secret, and each whole, so that the time taken tells nothing.
+    fn is_authorised(&self, head: &RequestHead) -> bool {
+        if self.shared.secrets.is_empty() {
+            return true;
+        }
+        let presented = head.presented_secret.as_deref().unwrap_or_default();
+        let is_match = |found, secret: &Secret| found | secret.expose().ct_eq(presented);
+        self.shared
+            .secrets
+            .iter()
+            .fold(Choice::from(0), is_match)
+            .into()
+    }
+
+    fn recall(&self, path: &[u8]) -> Option<Object> {
+        let mut remembered = self.remembered.borrow_mut();
+        let known = remembered.get(path)?;
+        (known.until > Instant::now()).then(|| known.object.clone())
+    }
+
+    fn remember(&self, path: &[u8], object: &Object) {
+        if path.len() <= REMEMBERED_PATH_BYTES_MAX {
+            let known = Remembered {
+                object: object.clone(),
+                until: Instant::now() + FRESH_FOR,
+            };
+            self.remembered.borrow_mut().put(path.into(), known);
+        }
+    }
+
+    async fn look_up(self: Rc<Self>, head: RequestHead) -> Answer {
+        let Some(locator) = Locator::from_url_path(head.path()) else {
+            return plain(problem(Problem::NotFound), Some(head));
+        };
+        match self.find(&locator).await {
+            Ok(object) => {
+                self.remember(head.path(), &object);
+                match self.emit(head, object, Attempt::First) {
+                    Answering::Now(answer) => answer,
+                    Answering::Later(answer) => answer.await,
+                }
+            }
+            Err(absence) => plain(problem(absence.into()), Some(head)),
+        }
+    }
+
+    async fn find(&self, locator: &Locator) -> Result<Object, Absence> {
+        match locator {
+            Locator::Artifact(id, name) => self.find_artifact(id, name).await,
+            Locator::ReleaseDocument(id) => {
+                let loaded = self
+                    .shared
+                    .index
+                    .release(id)
+                    .await?
+                    .ok_or(Absence::Nothing)?;
+                let tags = release_tags(&loaded);
+                self.document(
+                    &loaded.document,
+                    loaded.digest,
+                    loaded.release.published_at,
+                    Lifetime::Immutable,
+                    &tags,
+                )
+            }
+            Locator::Channel(product, name) => {
+                let found = self
+                    .shared
+                    .index
+                    .channel(product, name)
+                    .await?
+                    .ok_or(Absence::Nothing)?;
+                let tags = format!("product:{product},channel:{product}/{name}");
+                self.document(
+                    &found.document,
+                    found.digest,
+                    found.channel.updated_at,
+                    Lifetime::Pointer,
+                    &tags,
+                )
+            }
+            Locator::ChannelArtifact(product, channel, name) => {
+                self.find_current(product, channel, name).await
+            }
+            Locator::Retirement(_) | Locator::Health => Err(Absence::Nothing),
+        }
+    }
+
+    async fn find_artifact(&self, id: &ReleaseId, name: &ArtifactName) -> Result<Object, Absence> {
+        let loaded = self
+            .shared
+            .index
+            .release(id)
+            .await?
+            .ok_or(Absence::Nothing)?;
+        let artifact = loaded.release.artifact(name).ok_or(Absence::Nothing)?;
+        let tags = release_tags(&loaded);
+        let description = Description {
+            len: artifact.size,
+            sha256: artifact.sha256,
+            last_modified: self.not_in_the_future(loaded.release.published_at),
+            content_type: &artifact.content_type,
+            cache_control: IMMUTABLE,
+            cache_tag: self
+                .shared
+                .cache_tag_header
+                .as_deref()
+                .map(|header| (header, tags.as_str())),
+            lifetime: Lifetime::Immutable,
+        };
+        match self.shared.artifacts.open(id, artifact, &description).await {
+            Ok(open) => Ok(Object::Artifact(open)),
+            Err(damage) => Err(self.report(id, name, &damage)),
+        }
+    }
+
+    async fn find_current(
+        &self,
+        product: &Product,
+        channel: &ChannelName,
+        name: &ArtifactName,
+    ) -> Result<Object, Absence> {
+        let current = self
+            .shared
+            .index
+            .channel(product, channel)
+            .await?
+            .ok_or(Absence::Nothing)?;
+        let version = current.channel.release.version.clone();
+        let id = ReleaseId {
+            product: product.clone(),
+            version,
+        };
+        let loaded = self
+            .shared
+            .index
+            .release(&id)
+            .await?
+            .ok_or(Absence::Nothing)?;
+        loaded.release.artifact(name).ok_or(Absence::Nothing)?;
+        Ok(Object::Redirect(Box::new(Locator::Artifact(
+            id,
+            name.clone(),
+        ))))
+    }
+
+    fn document(
+        &self,
+        bytes: &Bytes,
+        sha256: Digest,
+        last_modified: jiff::Timestamp,
+        lifetime: Lifetime,
+        tags: &str,
+    ) -> Result<Object, Absence> {
+        let pointer = self
+            .shared
+            .pointer_cache_control
+            .to_str()
+            .unwrap_or_default();
+        let cache_control = if lifetime == Lifetime::Immutable {
+            IMMUTABLE
+        } else {
+            pointer
+        };
+        let representation = Representation::new(&Description {
+            len: bytes.len() as u64,
+            sha256,
+            last_modified: self.not_in_the_future(last_modified),
+            content_type: "application/json",
+            cache_control,
+            cache_tag: self
+                .shared
+                .cache_tag_header
+                .as_deref()
+                .map(|header| (header, tags)),
+            lifetime,
+        });
+        let representation = representation.map_err(|_invalid| Absence::Damaged)?;
+        Ok(Object::Document(Rc::new(Served {
+            representation,
+            bytes: bytes.clone(),
+        })))
+    }
+
+    /// RFC 9110 §8.8.2.1: a `Last-Modified` later than `Date` must not be sent. It happens when the publisher's clock
+    /// is ahead of this one.
+    fn not_in_the_future(&self, at: jiff::Timestamp) -> jiff::Timestamp {
+        at.min((self.shared.clock)())
+    }
+
+    fn report(&self, id: &ReleaseId, name: &ArtifactName, damage: &Damage) -> Absence {
+        let error = damage as &dyn std::error::Error;
+        match damage {
+            Damage::Store(_) => {
+                tracing::warn!(error, release = %id, artifact = %name, "cannot open `{name}` of {id}: {damage}");
+                Absence::Unavailable
+            }
+            _ => {
+                tracing::error!(error, release = %id, artifact = %name, "cannot serve `{name}` of {id}: {damage}");
+                Absence::Damaged
+            }
+        }
+    }
+
+    /// Decides and answers. An artifact whose first bytes are not in memory or not verified yet is prepared before
+    /// the head goes out, so that damage there is a 500 and not a broken download.
+    fn emit(self: Rc<Self>, head: RequestHead, object: Object, attempt: Attempt) -> Answering {
+        let (representation, artifact) = match &object {
+            Object::Artifact(artifact) => (&artifact.representation, Some(artifact)),
+            Object::Document(served) => (&served.representation, None),
+            Object::Redirect(to) => {
+                let reply = found(to, &self.shared.pointer_cache_control);
+                return Answering::Now(plain(reply, Some(head)));
+            }
+        };
+        let plan = plan(&head, representation, self.shared.ranges_max);
+        if let Some(artifact) = artifact
+            && attempt == Attempt::First
+            && head.method == Method::Get
+            && let Some(first) = first_position(&plan, representation.len())
+        {
+            match artifact.gate(first, 1) {
+                Gate::Open(_) => {}
+                Gate::Prepare(index) => {
+                    let artifact = Arc::clone(artifact);
+                    return Answering::Later(Box::pin(self.emit_prepared(head, artifact, index)));
+                }
+                Gate::Changed => {
+                    self.remembered.borrow_mut().pop(head.path());
+                    tracing::error!(path = ?String::from_utf8_lossy(head.path()), "the file of an artifact changed");
+                    return Answering::Now(plain(problem(Problem::Internal), Some(head)));
+                }
+            }
+        }
+        let Reply {
+            status,
+            headers,
+            body,
+        } = reply(&plan, representation);
+        let range = if let Plan::Part(range) = &plan {
+            Some(*range)
+        } else {
+            None
+        };
+        let payload = match head.method {
+            // RFC 9110 §9.3.2: HEAD has the headers of GET and no body.
+            Method::Head => Payload::empty(),
+            _ if !body.is_empty() => Payload::one(body),
+            _ => frames(plan, &object, representation.len()),
+        };
+        let artifact = if let Object::Artifact(artifact) = object {
+            Some(artifact)
+        } else {
+            None
+        };
+        let mut response = Response::new(payload);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Answering::Now(Answer {
+            response,
+            artifact,
+            record: Record::new(Some(head), range),
+        })
+    }
+
+    async fn emit_prepared(
+        self: Rc<Self>,
+        head: RequestHead,
+        artifact: Arc<Artifact>,
+        index: usize,
+    ) -> Answer {
+        let readers = self.shared.artifacts.readers().clone();
+        if let Err(damage) = Arc::clone(&artifact).prepare(index, readers).await {
+            self.remembered.borrow_mut().pop(head.path());
+            tracing::error!(
+                error = &damage as &dyn std::error::Error,
+                "cannot serve an artifact: {damage}"
+            );
+            return plain(problem(Problem::Internal), Some(head));
+        }
+        match self.emit(head, Object::Artifact(artifact), Attempt::Prepared) {
+            Answering::Now(answer) => answer,
+            Answering::Later(answer) => answer.await,
+        }
+    }
+}
+
+/// Where the first byte of the body is, if it has one.
+fn first_position(plan: &Plan, len: u64) -> Option<u64> {
+    match plan {
+        Plan::Whole => (len > 0).then_some(0),
+        Plan::Part(range) => Some(range.offset),
+        Plan::Parts(multipart) => multipart.parts.first().map(|part| part.range.offset),
+        Plan::NotModified | Plan::PreconditionFailed | Plan::Unsatisfiable => None,
+    }
+}
+
+fn frames(plan: Plan, object: &Object, len: u64) -> Payload {
+    let frame = |range: ByteRange| match object {
+        Object::Artifact(artifact) => artifact.frame(range),
+        Object::Document(served) => document_frame(&served.bytes, range),
+        Object::Redirect(_) => Bytes::new(),
+    };
+    match plan {
+        Plan::Whole => Payload::one(frame(ByteRange::whole(len))),
+        Plan::Part(range) => Payload::one(frame(range)),
+        Plan::Parts(multipart) => {
+            let mut frames = VecDeque::with_capacity(multipart.parts.len() * 2 + 1);
+            for part in multipart.parts {
+                frames.push_back(part.preamble);
+                frames.push_back(frame(part.range));
+            }
+            frames.push_back(multipart.epilogue);
+            Payload::many(frames)
+        }
+        Plan::NotModified | Plan::PreconditionFailed | Plan::Unsatisfiable => Payload::empty(),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "positions inside a document in memory are small"
+)]
+fn document_frame(bytes: &Bytes, range: ByteRange) -> Bytes {
+    bytes.slice(range.offset as usize..range.end() as usize)
+}
+
+/// An answer whose body, if any, is a small document.
+pub fn plain(reply: Reply, head: Option<RequestHead>) -> Answer {
+    let Reply {
+        status,
+        headers,
+        body,
+    } = reply;
+    let is_head = head
+        .as_ref()
+        .is_some_and(|head| head.method == Method::Head);
+    let payload = if is_head {
+        Payload::empty()
+    } else {
+        Payload::one(body)
+    };
+    let mut response = Response::new(payload);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Answer {
+        response,
+        artifact: None,
+        record: Record::new(head, None),
+    }
+}
+
+fn release_tags(loaded: &LoadedRelease) -> String {
+    let (product, version) = (&loaded.release.product, &loaded.release.version);
+    format!("product:{product},release:{product}/{version}")
+}
+
+impl From<IndexError> for Absence {
+    fn from(error: IndexError) -> Self {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "cannot look up: {error}"
+        );
+        match error {
+            IndexError::Document { .. } => Self::Damaged,
+            IndexError::TimedOut | IndexError::Store(_) => Self::Unavailable,
+        }
+    }
+}
+
+impl From<Absence> for Problem {
+    fn from(absence: Absence) -> Self {
+        match absence {
+            Absence::Nothing => Self::NotFound,
+            Absence::Unavailable => Self::Unavailable {
+                retry_after: Some(RETRY_AFTER),
+            },
+            Absence::Damaged => Self::Internal,
+        }
+    }
+}
