@@ -6,6 +6,7 @@
 //! (`server/artifact.rs` does) and never writes.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -41,8 +42,13 @@ pub struct Index {
     releases: RwLock<HashMap<ReleaseId, Arc<Slot<LoadedRelease>>>>,
     channels: RwLock<HashMap<ChannelKey, Arc<Slot<LoadedChannel>>>>,
     absent: Mutex<LruCache<Key, Instant>>,
+    /// Held while something unknown is looked for, by its name's share: a flood for one new release is one look.
+    loading: [tokio::sync::Mutex<()>; LOADING_LOCKS],
     errors: AtomicU64,
 }
+
+/// More than requests that a cold start looks up at one time, so that two names seldom wait for each other.
+const LOADING_LOCKS: usize = 64;
 
 type ChannelKey = (Product, ChannelName);
 
@@ -131,6 +137,7 @@ impl Index {
             releases: RwLock::default(),
             channels: RwLock::default(),
             absent: Mutex::new(LruCache::new(ABSENT_MAX)),
+            loading: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             errors: AtomicU64::new(0),
         }
     }
@@ -158,13 +165,7 @@ impl Index {
 
     /// A release that is committed and not retired; `None` when there is none.
     pub async fn release(&self, id: &ReleaseId) -> Result<Option<Arc<LoadedRelease>>, IndexError> {
-        let slot = self
-            .releases
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned();
-        let Some(slot) = slot else {
+        let Some(slot) = self.release_slot(id) else {
             return self.load_release(id).await;
         };
         if self.is_fresh(&slot) {
@@ -190,13 +191,7 @@ impl Index {
         name: &ChannelName,
     ) -> Result<Option<Arc<LoadedChannel>>, IndexError> {
         let id = (product.clone(), name.clone());
-        let slot = self
-            .channels
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .cloned();
-        let Some(slot) = slot else {
+        let Some(slot) = self.channel_slot(&id) else {
             return self.load_channel(id).await;
         };
         if self.is_fresh(&slot) {
@@ -217,6 +212,10 @@ impl Index {
         let Some(key) = Key::of(&Locator::ReleaseDocument(id.clone())) else {
             return Ok(None);
         };
+        let _loading = self.loading_lock(&key).lock().await;
+        if let Some(slot) = self.release_slot(id) {
+            return Ok(slot.get());
+        }
         if self.is_known_absent(&key) {
             return Ok(None);
         }
@@ -241,17 +240,18 @@ impl Index {
             .releases
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // Two threads may have loaded the same immutable bytes; the first one's slot stays.
-        Ok(releases
-            .entry(id.clone())
-            .or_insert_with(|| Arc::new(slot))
-            .get())
+        releases.insert(id.clone(), Arc::new(slot));
+        Ok(Some(loaded))
     }
 
     async fn load_channel(&self, id: ChannelKey) -> Result<Option<Arc<LoadedChannel>>, IndexError> {
         let Some(key) = Key::of(&Locator::Channel(id.0.clone(), id.1.clone())) else {
             return Ok(None);
         };
+        let _loading = self.loading_lock(&key).lock().await;
+        if let Some(slot) = self.channel_slot(&id) {
+            return Ok(slot.get());
+        }
         if self.is_known_absent(&key) {
             return Ok(None);
         }
@@ -259,12 +259,36 @@ impl Index {
             self.remember_absent(key);
             return Ok(None);
         };
-        let slot = Slot::new(loaded, self.now());
+        let slot = Slot::new(Arc::clone(&loaded), self.now());
         let mut channels = self
             .channels
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        Ok(channels.entry(id).or_insert_with(|| Arc::new(slot)).get())
+        channels.insert(id, Arc::new(slot));
+        Ok(Some(loaded))
+    }
+
+    fn release_slot(&self, id: &ReleaseId) -> Option<Arc<Slot<LoadedRelease>>> {
+        self.releases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+    }
+
+    fn channel_slot(&self, id: &ChannelKey) -> Option<Arc<Slot<LoadedChannel>>> {
+        self.channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+    }
+
+    fn loading_lock(&self, key: &Key) -> &tokio::sync::Mutex<()> {
+        let mut hasher = std::hash::DefaultHasher::new();
+        key.hash(&mut hasher);
+        let share = usize::try_from(hasher.finish() % LOADING_LOCKS as u64).unwrap_or_default();
+        &self.loading[share]
     }
 
     async fn read_channel(

@@ -105,6 +105,8 @@ impl Handler for Admin {
     }
 
     fn observe(&self, _record: &Record) {}
+
+    fn abandon(&self) {}
 }
 
 fn text(status: StatusCode, content_type: &'static str, body: String) -> Reply {

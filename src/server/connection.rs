@@ -30,9 +30,16 @@ pub trait Handler: 'static {
 
     /// Told of every answer that ended.
     fn observe(&self, record: &Record);
+
+    /// Told when a connection ended before its request had an answer.
+    fn abandon(&self);
 }
 
 /// An answer, now or later.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the hot path; a box would be an allocation"
+)]
 pub enum Answering {
     /// From memory.
     Now(Answer),
@@ -104,22 +111,22 @@ pub async fn serve<H: Handler>(stream: TcpStream, site: Rc<Site<H>>) {
     let mut killed = pin!(site.kill.cancelled());
     let mut is_stopping = false;
     poll_fn(|cx| {
-        if !is_stopping && stopped.as_mut().poll(cx).is_ready() {
-            is_stopping = true;
-            if matches!(shared.borrow().phase, Phase::Waiting(_)) {
-                return Poll::Ready(()); // idle, or never used
-            }
-            shared.borrow_mut().is_draining = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        if is_stopping && killed.as_mut().poll(cx).is_ready() {
-            shared.borrow_mut().broken = Some(Ending::Drained);
-            return Poll::Ready(());
-        }
         loop {
             shared.borrow_mut().budget = WINDOW_BYTES;
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(()); // errors are the client's; the record says how the answer ended
+            }
+            // After the poll, so that a request which has arrived is answered and not cut off.
+            if !is_stopping && stopped.as_mut().poll(cx).is_ready() {
+                is_stopping = true;
+                if matches!(shared.borrow().phase, Phase::Waiting(_)) {
+                    return Poll::Ready(()); // idle, or never used
+                }
+                connection.as_mut().graceful_shutdown();
+            }
+            if is_stopping && killed.as_mut().poll(cx).is_ready() {
+                shared.borrow_mut().broken = Some(Ending::Drained);
+                return Poll::Ready(());
             }
             ready!(poll_deadline(timer.as_mut(), cx, &shared));
             let mut state = shared.borrow_mut();
@@ -165,9 +172,9 @@ struct Bridge<H> {
 impl<H: Handler> Service<Request<hyper::body::Incoming>> for Bridge<H> {
     type Response = Response<Payload>;
     type Error = Infallible;
-    type Future = Pending;
+    type Future = Pending<H>;
 
-    fn call(&self, _canonical: Request<hyper::body::Incoming>) -> Pending {
+    fn call(&self, _canonical: Request<hyper::body::Incoming>) -> Pending<H> {
         let started = Instant::now();
         let incoming = self.shared.borrow_mut().incoming.take();
         // Nothing is there only if hyper made a request of its own, which it never does.
@@ -179,18 +186,28 @@ impl<H: Handler> Service<Request<hyper::body::Incoming>> for Bridge<H> {
             answering,
             started,
             shared: Rc::clone(&self.shared),
+            handler: Rc::clone(&self.handler),
         }
     }
 }
 
 /// An answer that hyper waits for.
-struct Pending {
+struct Pending<H: Handler> {
     answering: Option<Answering>,
     started: Instant,
     shared: Shared,
+    handler: Rc<H>,
 }
 
-impl Future for Pending {
+impl<H: Handler> Drop for Pending<H> {
+    fn drop(&mut self) {
+        if self.answering.is_some() {
+            self.handler.abandon();
+        }
+    }
+}
+
+impl<H: Handler> Future for Pending<H> {
     type Output = Result<Response<Payload>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -182,8 +182,6 @@ pub struct State {
     pub broken: Option<Ending>,
     /// Set when the head's deadline passed; the adapter then refuses what came so far.
     pub is_head_late: bool,
-    /// Set when the server drains: the next answer is the connection's last.
-    pub is_draining: bool,
 }
 
 /// Shared by the two halves of one connection.
@@ -200,7 +198,49 @@ impl State {
             budget: 0,
             broken: None,
             is_head_late: false,
-            is_draining: false,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(body_len: u64) -> Exchange {
+        let record = Record {
+            status: 200,
+            body_len,
+            ..Record::new(None, None)
+        };
+        Exchange::new(record, None, Instant::now())
+    }
+
+    #[test]
+    fn head_bytes_are_not_counted_as_body() {
+        let mut exchange = exchange(10);
+        assert!(!exchange.advance(100, 60));
+        assert!(!exchange.advance(40, 45));
+        assert_eq!(exchange.record.body_sent, 5);
+        assert!(exchange.advance(5, 5));
+        assert_eq!(exchange.record.body_sent, 10);
+    }
+
+    #[test]
+    fn an_answer_without_a_body_is_complete_with_its_head() {
+        assert!(!exchange(0).advance(100, 99));
+        assert!(exchange(0).advance(100, 100));
+    }
+
+    #[test]
+    fn only_phases_that_wait_for_the_client_have_a_deadline() {
+        let at = Instant::now();
+        let waiting = [
+            Phase::Waiting(at),
+            Phase::Receiving(at),
+            Phase::Sending(at),
+            Phase::Lingering(at),
+        ];
+        assert!(waiting.iter().all(|phase| phase.deadline() == Some(at)));
+        assert_eq!(Phase::Answering.deadline(), None);
     }
 }

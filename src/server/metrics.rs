@@ -212,3 +212,61 @@ fn ratio(registry: &mut Registry, name: &str, help: &str) -> Ratio {
 fn set_counter(counter: &Counter, value: u64) {
     counter.inner().store(value, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_counted_by_status_ending_and_bytes() {
+        let metrics = Metrics::new();
+        for status in [206, 206, 304, 200] {
+            metrics.observe(&Record {
+                status,
+                body_sent: 5,
+                ..Record::new(None, None)
+            });
+        }
+        let text = metrics.scrape(Snapshot {
+            store_errors: 7,
+            is_ready: true,
+            ..Snapshot::default()
+        });
+        for line in [
+            "headwater_requests_total{status=\"206\"} 2",
+            "headwater_answers_total{ending=\"client-gone\"} 4",
+            "headwater_response_body_bytes_total 20",
+            "headwater_partial_content_ratio 0.5",
+            "headwater_not_modified_ratio 0.25",
+            "headwater_store_errors_total 7",
+            "headwater_ready 1",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "no `{line}` in\n{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_status_that_an_answer_can_have_is_counted() {
+        use crate::http::{Problem, problem};
+        let problems = [
+            Problem::BadRequest,
+            Problem::Forbidden,
+            Problem::NotFound,
+            Problem::MethodNotAllowed,
+            Problem::RequestTimeout,
+            Problem::PreconditionFailed,
+            Problem::UriTooLong,
+            Problem::RangeNotSatisfiable { len: 0 },
+            Problem::HeadTooLarge,
+            Problem::Internal,
+            Problem::Unavailable { retry_after: None },
+            Problem::VersionNotSupported,
+        ];
+        for status in problems.map(|p| problem(p).status.as_u16()) {
+            assert!(STATUSES.contains(&status), "{status}");
+        }
+    }
+}

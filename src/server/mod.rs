@@ -161,10 +161,7 @@ pub fn run(
         pointer_cache_control: cache_control,
         cache_tag_header: config.server.cache_tag_header.clone(),
     });
-    let tokens = Tokens {
-        stop: CancellationToken::new(),
-        kill: CancellationToken::new(),
-    };
+    let tokens = Tokens::new();
     let places = Places::new(config.limits.connections_max);
     let mut workers = Vec::new();
     for number in 0..config.server.threads.get() {
@@ -205,8 +202,21 @@ pub fn run(
 /// How a drain proceeds: `stop` first, `kill` when the grace is over.
 #[derive(Clone, Debug)]
 struct Tokens {
+    /// Answers are the last of their connections.
+    draining: Arc<AtomicBool>,
     stop: CancellationToken,
     kill: CancellationToken,
+}
+
+impl Tokens {
+    fn new() -> Self {
+        let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
+        Self {
+            draining: Arc::default(),
+            stop,
+            kill,
+        }
+    }
 }
 
 /// What a thread grows its site from.
@@ -233,6 +243,7 @@ impl Seed {
                 limits: limits.clone(),
                 head,
                 secret_header,
+                draining: Arc::clone(&tokens.draining),
             }),
             readers: self.readers.clone(),
             // Children: a connection's wait for its drain never meets another thread's on one lock.
@@ -265,12 +276,9 @@ impl Seed {
         shutdown: &CancellationToken,
         workers: Vec<JoinHandle<io::Result<()>>>,
     ) -> Result<(), ServeError> {
-        let is_draining = Arc::new(AtomicBool::new(false));
+        let is_draining = Arc::clone(&self.tokens.draining);
         // The admin listener outlives the data listener: /readyz must say 503 while downloads finish.
-        let tokens = Tokens {
-            stop: CancellationToken::new(),
-            kill: CancellationToken::new(),
-        };
+        let tokens = Tokens::new();
         let site = self.site(
             Admin::new(Arc::clone(shared), Arc::clone(&is_draining)),
             &tokens,

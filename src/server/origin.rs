@@ -146,6 +146,10 @@ impl Handler for Origin {
             log.log(record);
         }
     }
+
+    fn abandon(&self) {
+        self.shared.metrics.in_flight.dec();
+    }
 }
 
 /// Whether the artifact's first piece may still be waited for.
@@ -277,7 +281,7 @@ impl Origin {
         };
         match self.shared.artifacts.open(id, artifact, &description).await {
             Ok(open) => Ok(Object::Artifact(open)),
-            Err(damage) => Err(self.report(id, name, &damage)),
+            Err(damage) => Err(report(id, name, &damage)),
         }
     }
 
@@ -353,20 +357,6 @@ impl Origin {
     /// is ahead of this one.
     fn not_in_the_future(&self, at: jiff::Timestamp) -> jiff::Timestamp {
         at.min((self.shared.clock)())
-    }
-
-    fn report(&self, id: &ReleaseId, name: &ArtifactName, damage: &Damage) -> Absence {
-        let error = damage as &dyn std::error::Error;
-        match damage {
-            Damage::Store(_) => {
-                tracing::warn!(error, release = %id, artifact = %name, "cannot open `{name}` of {id}: {damage}");
-                Absence::Unavailable
-            }
-            _ => {
-                tracing::error!(error, release = %id, artifact = %name, "cannot serve `{name}` of {id}: {damage}");
-                Absence::Damaged
-            }
-        }
     }
 
     /// Decides and answers. An artifact whose first bytes are not in memory or not verified yet is prepared before
@@ -449,6 +439,18 @@ impl Origin {
             Answering::Now(answer) => answer,
             Answering::Later(answer) => answer.await,
         }
+    }
+}
+
+/// Logs what stands in the way of an artifact.
+fn report(id: &ReleaseId, name: &ArtifactName, damage: &Damage) -> Absence {
+    let error = damage as &dyn std::error::Error;
+    if let Damage::Store(_) = damage {
+        tracing::warn!(error, release = %id, artifact = %name, "cannot open `{name}` of {id}: {damage}");
+        Absence::Unavailable
+    } else {
+        tracing::error!(error, release = %id, artifact = %name, "cannot serve `{name}` of {id}: {damage}");
+        Absence::Damaged
     }
 }
 

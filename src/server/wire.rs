@@ -9,6 +9,8 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -31,6 +33,14 @@ pub struct Rules {
     pub head: HeadLimits,
     /// The header whose value the head parser keeps as the presented secret.
     pub secret_header: Option<String>,
+    /// Set when the server was told to end: every answer from now on is the last of its connection.
+    pub draining: Arc<AtomicBool>,
+}
+
+impl Rules {
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
 }
 
 /// Where finished records go.
@@ -122,7 +132,7 @@ impl Wire {
         if is_last {
             self.reading = Reading::Over;
         }
-        let canonical = canonical_head(&incoming, is_last || shared.is_draining);
+        let canonical = canonical_head(&incoming, is_last || self.rules.is_draining());
         shared.incoming = Some(incoming);
         shared.phase = Phase::Answering;
         Some((len, canonical))
