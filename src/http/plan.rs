@@ -139,9 +139,11 @@ impl Multipart {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Description;
     use super::super::testing::head_with;
-    use super::super::testing::{LAST_MODIFIED, object};
+    use super::super::testing::{LAST_MODIFIED, description, object};
     use super::*;
+    use crate::model::Lifetime;
 
     const RANGES_MAX: usize = 1024;
 
@@ -219,6 +221,24 @@ mod tests {
             plan_of("GET", "Range: bytes=99-\r\n", 10),
             Plan::Unsatisfiable
         );
+    }
+
+    #[test]
+    fn a_date_in_if_range_counts_for_an_immutable_object_and_not_for_a_pointer() {
+        let lines = format!("Range: bytes=0-1\r\nIf-Range: {LAST_MODIFIED}\r\n");
+        let head = head_with("GET", lines.as_bytes());
+        for (lifetime, expected) in [
+            (Lifetime::Immutable, Plan::Part(ByteRange::new(0, 2))),
+            (Lifetime::Pointer, Plan::Whole),
+            (Lifetime::NoStore, Plan::Whole),
+        ] {
+            let object = Representation::new(&Description {
+                lifetime,
+                ..description(10)
+            })
+            .unwrap();
+            assert_eq!(plan(&head, &object, RANGES_MAX), expected, "{lifetime:?}");
+        }
     }
 
     #[test]
