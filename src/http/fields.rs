@@ -96,7 +96,7 @@ impl Fields {
             Err(Error::HeaderValue) => {
                 Err(Refusal::BadRequest("a field value has a control character"))
             }
-            // The caller found the end and counted the lines by the same rules: not reachable, and refused all the same.
+            // Not reachable: the caller found the end and counted the lines by the same rules.
             _ => Err(Refusal::BadRequest("the field lines cannot be read")),
         }
     }

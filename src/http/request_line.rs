@@ -156,7 +156,7 @@ fn find_path(method: &[u8], target: &[u8]) -> Result<Range<usize>, Refusal> {
     Ok(path_start..end_of_path(target, path_start))
 }
 
-/// A fragment is never part of a request target (RFC 9112 §3.2); a client that sends one means the path before it.
+/// A fragment is never part of a target URI (RFC 9110 §7.1); a client that sends one means the path before it.
 fn end_of_path(target: &[u8], start: usize) -> usize {
     memchr::memchr2(b'?', b'#', &target[start..]).map_or(target.len(), |len| start + len)
 }
