@@ -9,8 +9,9 @@ use std::mem;
 use super::head::{HttpVersion, Line, Refusal, RequestHead};
 use super::request_line::{RequestLine, is_host};
 
-/// So many field lines are tokenized on the stack: three times what browsers and `CloudFront` send.
-const FIELDS_ON_STACK: usize = 64;
+/// So many field lines are tokenized on the stack, one KiB of it: twice what browsers and `CloudFront` send. More
+/// would be cleared for nothing at every request.
+const FIELDS_ON_STACK: usize = 32;
 
 /// What the field lines of one request said.
 #[derive(Debug, Default)]
@@ -95,7 +96,7 @@ impl Fields {
             Err(Error::HeaderValue) => {
                 Err(Refusal::BadRequest("a field value has a control character"))
             }
-            // The caller found the end and counted the lines by the same rules: not reachable, and refused all the same.
+            // Not reachable: the caller found the end and counted the lines by the same rules.
             _ => Err(Refusal::BadRequest("the field lines cannot be read")),
         }
     }
@@ -234,4 +235,286 @@ fn parse_length(value: &[u8]) -> Option<u64> {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
         length.checked_mul(10)?.checked_add(digit)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{head_of, head_with, is_bad};
+
+    /// Whether a GET with these lines after `Host` is a 400.
+    fn is_refused(lines: &[u8]) -> bool {
+        is_bad(&[b"GET / HTTP/1.1\r\nHost: h\r\n", lines, b"\r\n"].concat())
+    }
+
+    #[test]
+    fn http_1_1_needs_exactly_one_valid_host() {
+        assert!(is_bad(b"GET / HTTP/1.1\r\n\r\n"));
+        assert!(is_bad(b"GET / HTTP/1.2\r\n\r\n"));
+        for lines in [
+            "Host: h\r\nHost: h",
+            "Host: h\r\nhOST: i",
+            "Host:",
+            "Host: ",
+            "Host: a b",
+            "Host: u@h",
+            "Host: h/",
+        ] {
+            assert!(
+                is_bad(format!("GET / HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes()),
+                "{lines}"
+            );
+        }
+        for line in ["Host: h", "HOST:h", "host: \t [::1]:80 \t"] {
+            head_of(format!("GET / HTTP/1.1\r\n{line}\r\n\r\n").as_bytes());
+        }
+    }
+
+    #[test]
+    fn http_1_0_may_leave_host_out_but_not_repeat_or_garble_it() {
+        head_of(b"GET / HTTP/1.0\r\n\r\n");
+        head_of(b"GET / HTTP/1.0\r\nHost: h\r\n\r\n");
+        assert!(is_bad(b"GET / HTTP/1.0\r\nHost: h\r\nHost: h\r\n\r\n"));
+        assert!(is_bad(b"GET / HTTP/1.0\r\nHost: a b\r\n\r\n"));
+        assert!(is_bad(b"GET / HTTP/1.0\r\nHost:\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_name_is_a_token_right_before_its_colon() {
+        for byte in 0..=u8::MAX {
+            let is_token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            // Short, and long enough for each vector width of the tokenizer.
+            for before in [0, 1, 15, 16, 31, 32, 40] {
+                let line = [&vec![b'a'; before][..], &[byte], b"a: b\r\n"].concat();
+                // A colon ends the name sooner; the rest is then a value.
+                let is_good = is_token || (byte == b':' && before > 0);
+                assert_eq!(is_refused(&line), !is_good, "{byte:#x} after {before}");
+            }
+        }
+        for line in [
+            b"A : b\r\n".as_slice(),
+            b"A\t: b\r\n",
+            b": b\r\n",
+            b" A: b\r\n",
+            b"A\r\n",
+            b"A b\r\n",
+        ] {
+            assert!(is_refused(line), "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_value_has_no_control_character_but_the_tab() {
+        for byte in (0..=u8::MAX).filter(|byte| *byte != b'\n') {
+            for before in [0, 1, 15, 16, 31, 32, 40] {
+                let line = [b"A: ".as_slice(), &vec![b'a'; before], &[byte], b"a\r\n"].concat();
+                let is_control = byte.is_ascii_control() && byte != b'\t';
+                assert_eq!(is_refused(&line), is_control, "{byte:#x} after {before}");
+            }
+        }
+    }
+
+    #[test]
+    fn folded_lines_are_refused() {
+        for lines in [
+            b"A: b\r\n c\r\n".as_slice(),
+            b"A: b\r\n\tc\r\n",
+            b"A:\r\n b\r\n",
+            b"A: b\r\n \r\n",
+        ] {
+            assert!(is_refused(lines), "{}", lines.escape_ascii());
+        }
+        assert!(is_bad(b"GET / HTTP/1.1\r\n Host: h\r\n\r\n"));
+        assert!(is_bad(b"GET / HTTP/1.1\r\n \r\nHost: h\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_content_length_is_one_number_that_fits() {
+        for (value, has_body) in [
+            ("0", false),
+            ("000", false),
+            ("1", true),
+            ("007", true),
+            (" 5\t", true),
+            ("18446744073709551615", true),
+        ] {
+            let head = head_with("POST", format!("Content-Length: {value}\r\n").as_bytes());
+            assert_eq!(head.has_body, has_body, "{value}");
+        }
+        for value in [
+            "",
+            "+5",
+            "-5",
+            "5, 5",
+            "5,5",
+            "5 5",
+            "0x5",
+            "5a",
+            "5.0",
+            "18446744073709551616",
+            "99999999999999999999",
+            "\u{661}",
+            "chunked",
+            ",5",
+            "5,",
+        ] {
+            assert!(
+                is_refused(format!("Content-Length: {value}\r\n").as_bytes()),
+                "{value}"
+            );
+        }
+        assert!(is_refused(b"Content-Length: 5\r\nContent-Length: 5\r\n"));
+        assert!(is_refused(b"Content-Length: 0\r\ncontent-length: 5\r\n"));
+    }
+
+    #[test]
+    fn a_transfer_encoding_is_chunked_once_and_alone() {
+        for value in ["chunked", "Chunked", "CHUNKED", " chunked\t"] {
+            assert!(
+                head_with("POST", format!("Transfer-Encoding:{value}\r\n").as_bytes()).has_body,
+                "{value}"
+            );
+        }
+        for value in [
+            "",
+            "identity",
+            "gzip",
+            "gzip, chunked",
+            "chunked, identity",
+            "chunked, chunked",
+            "chunked,",
+            ",chunked",
+            "chunked;q=1",
+            "\"chunked\"",
+            "xchunked",
+            "chunked x",
+            "\u{b}chunked",
+            "chunke\u{212a}",
+        ] {
+            assert!(
+                is_refused(format!("Transfer-Encoding: {value}\r\n").as_bytes()),
+                "{value:?}"
+            );
+        }
+        assert!(is_refused(
+            b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"
+        ));
+        assert!(is_refused(
+            b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"
+        ));
+    }
+
+    #[test]
+    fn two_framings_at_once_and_a_coding_in_1_0_are_refused() {
+        assert!(is_refused(
+            b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"
+        ));
+        assert!(is_refused(
+            b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n"
+        ));
+        assert!(is_bad(
+            b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
+        assert!(is_refused(
+            b"Transfer-Encoding : chunked\r\nContent-Length: 5\r\n"
+        ));
+    }
+
+    #[test]
+    fn a_connection_persists_by_version_unless_a_field_says_otherwise() {
+        for (version, lines, persistent) in [
+            ("1.1", "", true),
+            ("1.1", "Connection: close\r\n", false),
+            ("1.1", "connection: CLOSE\r\n", false),
+            ("1.1", "Connection: keep-alive, Close\r\n", false),
+            ("1.1", "Connection: close,TE\r\n", false),
+            ("1.1", "Connection: te ,\t close ,\r\n", false),
+            ("1.1", "Connection: te\r\nConnection: close\r\n", false),
+            ("1.1", "Connection: keep-alive\r\n", true),
+            ("1.1", "Connection: closed, not-close, close-not\r\n", true),
+            ("1.1", "Connection: \r\n", true),
+            ("1.1", "Proxy-Connection: close\r\n", true),
+            ("1.0", "", false),
+            ("1.0", "Connection: keep-alive\r\n", true),
+            ("1.0", "Connection: TE, Keep-Alive\r\n", true),
+            ("1.0", "Connection: keep-alive, close\r\n", false),
+            (
+                "1.0",
+                "Connection: close\r\nConnection: keep-alive\r\n",
+                false,
+            ),
+            ("1.7", "", true),
+        ] {
+            let request = format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n");
+            assert_eq!(
+                head_of(request.as_bytes()).persistent,
+                persistent,
+                "{request}"
+            );
+        }
+    }
+
+    #[test]
+    fn several_lines_of_a_field_are_joined_in_order() {
+        let head = head_with(
+            "GET",
+            b"If-Match: \"a\"\r\nX: y\r\nif-match:\"b\" , \"c\"\r\nIF-MATCH: \"d\"\r\n",
+        );
+        assert_eq!(
+            head.if_match.as_deref(),
+            Some(b"\"a\", \"b\" , \"c\", \"d\"".as_slice())
+        );
+    }
+
+    #[test]
+    fn each_field_that_the_plan_wants_arrives_raw_and_trimmed() {
+        let head = head_with(
+            "GET",
+            b"RANGE: \t bytes=0-1 \t\r\nIf-None-Match: W/\"\xff,\"\r\nIf-Modified-Since: then\r\n\
+              If-Unmodified-Since: now\r\nIf-Range: \"x\"\r\nIf-Match: *\r\nX-Amz-Cf-Id: abc==\r\n",
+        );
+        let text = |value: &Option<Box<[u8]>>| value.as_deref().map(<[u8]>::to_vec);
+        assert_eq!(text(&head.range), Some(b"bytes=0-1".to_vec()));
+        assert_eq!(text(&head.if_none_match), Some(b"W/\"\xff,\"".to_vec()));
+        assert_eq!(text(&head.if_modified_since), Some(b"then".to_vec()));
+        assert_eq!(text(&head.if_unmodified_since), Some(b"now".to_vec()));
+        assert_eq!(text(&head.if_range), Some(b"\"x\"".to_vec()));
+        assert_eq!(text(&head.if_match), Some(b"*".to_vec()));
+        assert_eq!(text(&head.edge_request_id), Some(b"abc==".to_vec()));
+    }
+
+    #[test]
+    fn an_empty_field_is_present() {
+        assert_eq!(
+            head_with("GET", b"If-Match:\r\n").if_match.as_deref(),
+            Some(b"".as_slice())
+        );
+    }
+
+    #[test]
+    fn a_secret_counts_only_when_it_comes_once_under_the_configured_name() {
+        let secret = |lines: &[u8]| head_with("GET", lines).presented_secret;
+        assert_eq!(
+            secret(b"X-Origin-Secret: s3\r\n").as_deref(),
+            Some(b"s3".as_slice())
+        );
+        assert_eq!(
+            secret(b"X-Origin-Secret: s3\r\nx-origin-secret: s3\r\n"),
+            None
+        );
+        assert_eq!(
+            secret(b"X-Origin-Secret: a\r\nX-Origin-Secret: b\r\nX-Origin-Secret: a\r\n"),
+            None
+        );
+        assert_eq!(secret(b"X-Origin-Secrets: s3\r\n"), None);
+        assert_eq!(
+            secret(b"X-Origin-Secret:\r\n").as_deref(),
+            Some(b"".as_slice())
+        );
+    }
+
+    #[test]
+    fn only_the_one_expectation_is_known() {
+        assert!(head_with("POST", b"Expect: 100-Continue\r\n").expects_continue);
+        assert!(!head_with("POST", b"Expect: 100-continue-not\r\n").expects_continue);
+    }
 }

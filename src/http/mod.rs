@@ -18,6 +18,8 @@ mod range;
 mod reply;
 mod representation;
 mod request_line;
+#[cfg(test)]
+mod testing;
 
 pub use head::{HeadLimits, HttpVersion, Inspection, Method, Refusal, RequestHead, inspect};
 pub use plan::{Multipart, Part, Plan, plan};

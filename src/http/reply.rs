@@ -109,3 +109,180 @@ pub fn healthy() -> Reply {
         body: Bytes::from_static(BODY),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::plan;
+    use super::super::testing::head_with;
+    use super::super::testing::{LAST_MODIFIED, description, object};
+    use super::*;
+
+    const LEN: u64 = 1000;
+    const ETAG: &str = "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"";
+    const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+    fn reply_to(method: &str, lines: &str) -> Reply {
+        let object = object(LEN);
+        reply(
+            &plan(&head_with(method, lines.as_bytes()), &object, 1024),
+            &object,
+        )
+    }
+
+    /// All fields, sorted by name.
+    fn fields(reply: &Reply) -> Vec<(&str, &str)> {
+        let mut fields: Vec<_> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        fields.sort_unstable();
+        fields
+    }
+
+    #[test]
+    fn a_200_has_every_field_of_the_design_and_no_other() {
+        let reply = reply_to("GET", "");
+        assert_eq!(reply.status, 200);
+        assert_eq!(
+            fields(&reply),
+            [
+                ("accept-ranges", "bytes"),
+                ("cache-control", IMMUTABLE),
+                ("cache-tag", "product:agent,release:agent/1.0"),
+                ("content-length", "1000"),
+                ("content-type", "application/zstd"),
+                ("etag", ETAG),
+                ("last-modified", LAST_MODIFIED),
+                (
+                    "repr-digest",
+                    "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:"
+                ),
+                ("x-content-type-options", "nosniff"),
+            ]
+        );
+        assert!(reply.body.is_empty());
+    }
+
+    #[test]
+    fn head_gets_the_fields_of_get_even_with_a_range() {
+        let (get, head) = (
+            reply_to("GET", ""),
+            reply_to("HEAD", "Range: bytes=0-1\r\n"),
+        );
+        assert_eq!((get.status, fields(&get)), (head.status, fields(&head)));
+    }
+
+    #[test]
+    fn a_206_of_one_part_has_the_fields_of_the_200_with_its_own_length_and_place() {
+        let (whole, part) = (reply_to("GET", ""), reply_to("GET", "Range: bytes=-10\r\n"));
+        assert_eq!(part.status, 206);
+        let mut expected = fields(&whole);
+        expected.retain(|(name, _)| *name != "content-length");
+        expected.extend([
+            ("content-length", "10"),
+            ("content-range", "bytes 990-999/1000"),
+        ]);
+        expected.sort_unstable();
+        assert_eq!(fields(&part), expected);
+    }
+
+    #[test]
+    fn a_206_of_several_parts_has_no_place_of_its_own_and_an_exact_length() {
+        let object = object(LEN);
+        let plan = plan(
+            &head_with("GET", b"Range: bytes=0-1,5-6\r\n"),
+            &object,
+            1024,
+        );
+        let Plan::Parts(multipart) = &plan else {
+            panic!("{plan:?}")
+        };
+        let reply = reply(&plan, &object);
+        assert_eq!(reply.status, 206);
+        assert!(!reply.headers.contains_key(header::CONTENT_RANGE));
+        assert_eq!(
+            reply.headers[header::CONTENT_LENGTH],
+            multipart.len.to_string()
+        );
+        assert!(
+            reply.headers[header::CONTENT_TYPE]
+                .to_str()
+                .unwrap()
+                .ends_with("; boundary=ba7816bf8f01cfea414140de5dae2223")
+        );
+        assert_eq!(reply.headers[header::ETAG], ETAG);
+        assert_eq!(reply.headers[header::CACHE_CONTROL], IMMUTABLE);
+    }
+
+    #[test]
+    fn a_304_carries_what_updates_a_cache_and_nothing_of_the_content() {
+        let reply = reply_to("GET", &format!("If-None-Match: {ETAG}\r\n"));
+        assert_eq!(reply.status, 304);
+        assert_eq!(
+            fields(&reply),
+            [
+                ("cache-control", IMMUTABLE),
+                ("cache-tag", "product:agent,release:agent/1.0"),
+                ("etag", ETAG),
+                ("last-modified", LAST_MODIFIED),
+            ]
+        );
+        assert!(reply.body.is_empty());
+    }
+
+    #[test]
+    fn a_412_and_a_416_are_small_problems_that_no_cache_keeps() {
+        let failed = reply_to("GET", "If-Match: \"x\"\r\n");
+        assert_eq!(failed.status, 412);
+        let unsatisfiable = reply_to("GET", "Range: bytes=1000-\r\n");
+        assert_eq!(unsatisfiable.status, 416);
+        assert_eq!(unsatisfiable.headers[header::CONTENT_RANGE], "bytes */1000");
+        for reply in [failed, unsatisfiable] {
+            assert_eq!(reply.headers[header::CACHE_CONTROL], "no-store");
+            assert_eq!(
+                reply.headers[header::CONTENT_LENGTH],
+                reply.body.len().to_string()
+            );
+            assert!(!reply.headers.contains_key(header::ETAG));
+        }
+    }
+
+    #[test]
+    fn an_object_without_a_cache_tag_sends_none() {
+        let untagged = super::super::Description {
+            cache_tag: None,
+            ..description(LEN)
+        };
+        let object = Representation::new(&untagged).unwrap();
+        for plan in [Plan::Whole, Plan::NotModified] {
+            assert!(!reply(&plan, &object).headers.contains_key("cache-tag"));
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_an_absolute_path_with_the_escapes_of_its_name() {
+        let to = Locator::from_url_path(b"/artifacts/agent/1.0+b1/a%20b").unwrap();
+        let reply = found(&to, &HeaderValue::from_static("public, max-age=30"));
+        assert_eq!(reply.status, 302);
+        assert_eq!(
+            fields(&reply),
+            [
+                ("cache-control", "public, max-age=30"),
+                ("content-length", "0"),
+                ("location", "/artifacts/agent/1.0%2Bb1/a%20b"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_health_probe_gets_two_letters_that_no_cache_keeps() {
+        let reply = healthy();
+        assert_eq!(
+            (reply.status, &reply.body[..]),
+            (StatusCode::OK, b"ok\n".as_slice())
+        );
+        assert_eq!(reply.headers[header::CACHE_CONTROL], "no-store");
+        assert_eq!(reply.headers[header::CONTENT_LENGTH], "3");
+    }
+}

@@ -47,14 +47,12 @@ pub struct Representation {
 #[derive(Debug, thiserror::Error)]
 pub enum RepresentationError {
     /// A text that would not survive as a header value.
-    #[error("`{}` cannot be the value of {field}: visible ASCII only", text.escape_debug())]
+    #[error("`{}` cannot be the value of {field}: printable ASCII, not empty", text.escape_debug())]
     Value {
         /// Which header field.
         field: String,
         /// The text.
         text: String,
-        /// Why.
-        source: header::InvalidHeaderValue,
     },
     /// A field name outside the grammar.
     #[error("`{}` cannot be the name of a header field", text.escape_debug())]
@@ -169,12 +167,15 @@ impl Representation {
     }
 }
 
+/// Stricter than [`HeaderValue`], which takes UTF-8 for bytes: RFC 9110 §5.5 wants new values to be ASCII.
 fn value(field: &str, text: &str) -> Result<HeaderValue, RepresentationError> {
-    HeaderValue::from_str(text).map_err(|source| RepresentationError::Value {
-        field: field.to_owned(),
-        text: text.to_owned(),
-        source,
-    })
+    HeaderValue::from_str(text)
+        .ok()
+        .filter(|_| !text.is_empty() && text.is_ascii())
+        .ok_or_else(|| RepresentationError::Value {
+            field: field.to_owned(),
+            text: text.to_owned(),
+        })
 }
 
 /// The header value of a text of this crate's own making.
@@ -195,4 +196,116 @@ fn to_http_time(at: Timestamp) -> Result<SystemTime, RepresentationError> {
         .filter(|seconds| *seconds < HTTP_SECONDS_END)
         .map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
         .ok_or(RepresentationError::Date(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{self, description, object};
+    use super::*;
+
+    #[test]
+    fn the_tag_is_the_digest_and_nothing_of_the_file() {
+        let object = object(3);
+        let tag = "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"";
+        assert_eq!(object.etag(), tag);
+        assert_eq!((object.len(), object.is_empty()), (3, false));
+    }
+
+    #[test]
+    fn the_boundary_is_a_token_of_legal_length_out_of_the_digest() {
+        let object = object(3);
+        assert_eq!(object.boundary(), "ba7816bf8f01cfea414140de5dae2223");
+        assert!(object.boundary().len() <= 70);
+    }
+
+    #[test]
+    fn fractions_of_a_second_are_cut_off_so_that_a_date_is_never_in_the_future() {
+        let at = Timestamp::new(784_111_777, 999_999_999).unwrap();
+        let object = Representation::new(&Description {
+            last_modified: at,
+            ..description(3)
+        })
+        .unwrap();
+        assert_eq!(
+            object.headers()[header::LAST_MODIFIED],
+            testing::LAST_MODIFIED
+        );
+    }
+
+    #[test]
+    fn texts_that_are_no_header_values_are_refused() {
+        for text in [
+            "a\r\nSet-Cookie: x",
+            "a\nb",
+            "a\0",
+            "\u{7f}",
+            "caf\u{e9}",
+            "",
+        ] {
+            for hostile in [
+                Description {
+                    content_type: text,
+                    ..description(3)
+                },
+                Description {
+                    cache_control: text,
+                    ..description(3)
+                },
+                Description {
+                    cache_tag: Some(("cache-tag", text)),
+                    ..description(3)
+                },
+                Description {
+                    cache_tag: Some((text, "tag")),
+                    ..description(3)
+                },
+            ] {
+                assert!(Representation::new(&hostile).is_err(), "{hostile:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_and_hides_control_characters() {
+        let error = Representation::new(&Description {
+            content_type: "a\u{1b}[2J",
+            ..description(3)
+        })
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`a\\u{1b}[2J` cannot be the value of Content-Type: printable ASCII, not empty"
+        );
+    }
+
+    #[test]
+    fn dates_that_http_cannot_say_are_refused() {
+        let made = |second: i64| {
+            let last_modified = Timestamp::from_second(second).unwrap();
+            Representation::new(&Description {
+                last_modified,
+                ..description(3)
+            })
+        };
+        assert!(made(-1).is_err());
+        assert_eq!(
+            made(0).unwrap().headers()[header::LAST_MODIFIED],
+            "Thu, 01 Jan 1970 00:00:00 GMT"
+        );
+        let last = Timestamp::MAX.as_second();
+        assert!(last < 253_402_300_800);
+        assert!(made(last).is_ok());
+    }
+
+    #[test]
+    fn a_configured_tag_name_cannot_displace_a_field_of_the_protocol() {
+        let hostile = Description {
+            cache_tag: Some(("content-length", "7")),
+            ..description(3)
+        };
+        assert_eq!(
+            Representation::new(&hostile).unwrap().headers()[header::CONTENT_LENGTH],
+            "3"
+        );
+    }
 }

@@ -156,7 +156,7 @@ fn find_path(method: &[u8], target: &[u8]) -> Result<Range<usize>, Refusal> {
     Ok(path_start..end_of_path(target, path_start))
 }
 
-/// A fragment is never part of a request target (RFC 9112 §3.2); a client that sends one means the path before it.
+/// A fragment is never part of a target URI (RFC 9110 §7.1); a client that sends one means the path before it.
 fn end_of_path(target: &[u8], start: usize) -> usize {
     memchr::memchr2(b'?', b'#', &target[start..]).map_or(target.len(), |len| start + len)
 }
@@ -228,4 +228,309 @@ fn is_reg_name(mut text: &[u8]) -> bool {
 /// RFC 3986 §2.2 and §2.3.
 fn is_unreserved_or_sub_delim(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{head_of, is_bad, refusal_of};
+    use super::*;
+
+    fn request(line: &str) -> Vec<u8> {
+        format!("{line}\r\nHost: h\r\n\r\n").into_bytes()
+    }
+
+    #[test]
+    fn only_the_exact_names_are_get_and_head() {
+        for (name, method) in [
+            ("GET", Method::Get),
+            ("HEAD", Method::Head),
+            ("get", Method::Other),
+            ("Head", Method::Other),
+            ("GETS", Method::Other),
+            ("TRACE", Method::Other),
+            ("!#$%&'*+-.^_`|~09az", Method::Other),
+        ] {
+            let head = head_of(&request(&format!("{name} / HTTP/1.1")));
+            assert_eq!(head.method, method, "{name}");
+            assert_eq!(head.method_name(), name.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_method_is_a_token() {
+        for byte in 0..=u8::MAX {
+            let input = [b"G".as_slice(), &[byte], b"T / HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+            let is_token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_bad(&input), !is_token, "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_visible_ascii_and_nothing_else() {
+        for byte in 0..=u8::MAX {
+            let input = [
+                b"GET /a".as_slice(),
+                &[byte],
+                b"b HTTP/1.1\r\nHost: h\r\n\r\n",
+            ]
+            .concat();
+            assert_eq!(is_bad(&input), !byte.is_ascii_graphic(), "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn one_space_separates_the_parts_of_the_line() {
+        for line in [
+            "GET  / HTTP/1.1",
+            "GET /  HTTP/1.1",
+            "GET\t/ HTTP/1.1",
+            "GET /\tHTTP/1.1",
+            " GET / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET / a HTTP/1.1",
+            "GET /",
+            "GET",
+            "GET ",
+            "GET HTTP/1.1",
+            " / HTTP/1.1",
+        ] {
+            assert!(is_bad(&request(line)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_later_minor_version_is_1_1_and_another_major_version_is_505() {
+        for (version, expected) in [
+            ("1.0", HttpVersion::Http10),
+            ("1.1", HttpVersion::Http11),
+            ("1.2", HttpVersion::Http11),
+            ("1.9", HttpVersion::Http11),
+        ] {
+            assert_eq!(
+                head_of(&request(&format!("GET / HTTP/{version}"))).version,
+                expected
+            );
+        }
+        for version in ["0.9", "2.0", "3.0", "9.9"] {
+            let input = request(&format!("GET / HTTP/{version}"));
+            assert_eq!(refusal_of(&input), Refusal::UnsupportedVersion, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_version_is_refused() {
+        for version in [
+            "HTTP/1",
+            "HTTP/1.",
+            "HTTP/.1",
+            "HTTP/11",
+            "HTTP/1.10",
+            "HTTP/01.1",
+            "HTTP/1,1",
+            "http/1.1",
+            "Http/1.1",
+            "HTTP 1.1",
+            "HTTPS/1.1",
+            "HTTP/1.x",
+            "HTTP/-1.1",
+            "",
+        ] {
+            assert!(is_bad(&request(&format!("GET / {version}"))), "{version}");
+        }
+    }
+
+    #[test]
+    fn origin_form_gives_the_path_before_query_and_fragment() {
+        for (target, path) in [
+            ("/", "/"),
+            ("/?", "/"),
+            ("/#", "/"),
+            ("/a?b?c#d", "/a"),
+            ("/a#b?c", "/a"),
+            ("//a//b/", "//a//b/"),
+            ("/%2e%2E/x", "/%2e%2E/x"),
+            ("/a/../b", "/a/../b"),
+            ("/\"<>\\^`{|}%zz", "/\"<>\\^`{|}%zz"),
+            ("/http://h/x", "/http://h/x"),
+        ] {
+            let head = head_of(&request(&format!("GET {target} HTTP/1.1")));
+            assert_eq!(head.path(), path.as_bytes(), "{target}");
+            assert_eq!(head.target(), target.as_bytes());
+        }
+    }
+
+    #[test]
+    fn absolute_form_gives_its_path_and_an_empty_one_is_the_root() {
+        for (target, path) in [
+            ("http://h/a/b", "/a/b"),
+            ("HTTPS://h/a?b", "/a"),
+            ("http://h", "/"),
+            ("http://h?q", "/"),
+            ("http://h#f", "/"),
+            ("http://h/", "/"),
+            ("http://[::1]:8080/a", "/a"),
+            ("http://h:/a", "/a"),
+            ("http://h//evil/a", "//evil/a"),
+        ] {
+            let head = head_of(&request(&format!("GET {target} HTTP/1.1")));
+            assert_eq!(head.path(), path.as_bytes(), "{target}");
+            assert_eq!(head.target(), target.as_bytes());
+        }
+    }
+
+    #[test]
+    fn absolute_form_needs_a_valid_authority_and_a_scheme_of_ours() {
+        for target in [
+            "http:///a",
+            "http://",
+            "http://?q",
+            "http://:80/a",
+            "http://user@h/a",
+            "http://u:p@h/",
+            "http://h:8x/",
+            "http://[::1/a",
+            "http://[::g]/",
+            "http://h\\a/",
+            "http:/h/a",
+            "http:h",
+            "ftp://h/a",
+            "httpx://h/",
+            "file:///etc/passwd",
+            "http//h/a",
+            "a",
+            "a/b",
+            "?q",
+            "#f",
+            "..",
+            "%2f",
+        ] {
+            assert!(
+                is_bad(&request(&format!("GET {target} HTTP/1.1"))),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn absolute_form_does_not_replace_the_host_field() {
+        assert!(is_bad(b"GET http://h/a HTTP/1.1\r\n\r\n"));
+        assert!(is_bad(
+            b"GET http://h/a HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n"
+        ));
+        assert_eq!(
+            head_of(b"GET http://h/a HTTP/1.1\r\nHost: other\r\n\r\n").path(),
+            b"/a"
+        );
+    }
+
+    #[test]
+    fn the_asterisk_is_for_options_alone() {
+        assert_eq!(head_of(&request("OPTIONS * HTTP/1.1")).path(), b"*");
+        assert_eq!(head_of(&request("OPTIONS /a HTTP/1.1")).path(), b"/a");
+        for line in [
+            "GET * HTTP/1.1",
+            "HEAD * HTTP/1.1",
+            "options * HTTP/1.1",
+            "OPTIONS ** HTTP/1.1",
+        ] {
+            assert!(is_bad(&request(line)), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_authority_is_for_connect_alone_and_connect_takes_nothing_else() {
+        for target in ["h:443", "[::1]:443", "10.0.0.1:1"] {
+            assert_eq!(
+                head_of(&request(&format!("CONNECT {target} HTTP/1.1"))).path(),
+                target.as_bytes()
+            );
+            assert!(
+                is_bad(&request(&format!("GET {target} HTTP/1.1"))),
+                "{target}"
+            );
+        }
+        for target in [
+            "h",
+            "h:",
+            "[::1]",
+            ":443",
+            "/a",
+            "*",
+            "http://h:1/",
+            "u@h:1",
+            "h:1/a",
+            "h:1:2",
+        ] {
+            assert!(
+                is_bad(&request(&format!("CONNECT {target} HTTP/1.1"))),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_addresses_and_literals_with_an_optional_port() {
+        for host in [
+            "h",
+            "d111.cloudfront.net",
+            "10.0.0.7:8080",
+            "h:",
+            "h:0",
+            "[::1]",
+            "[::1]:80",
+            "[2001:db8::7]:8080",
+            "[::ffff:10.0.0.1]",
+            "[v1.a:b]",
+            "a%20b",
+            "a_b",
+            "xn--p1ai",
+            "a,b",
+            "a.b.",
+            "255.255.255.255",
+            "~!$&'()*+;=",
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "",
+            ":",
+            ":80",
+            "h:80:80",
+            "h:8a",
+            "h:-1",
+            "u@h",
+            "a b",
+            "h/",
+            "h/a",
+            "h?q",
+            "h#f",
+            "http://h",
+            "[::1",
+            "::1",
+            "[]",
+            "[::1]80",
+            "[::1]a",
+            "[::1]:x",
+            "[::g]",
+            "[1.2.3.4]",
+            "[fe80::1%25eth0]",
+            "[v.a]",
+            "[v1.]",
+            "[vg.a]",
+            "[v1a]",
+            "a%2",
+            "a%zz",
+            "a\"",
+            "<h>",
+            "h\\",
+            "a\u{e4}",
+            "a, b",
+            "h^",
+            "h|",
+            "[",
+            "]",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
 }
