@@ -1,6 +1,7 @@
 //! Headwater: the origin of a software-update distribution.
 pub mod catalog;
 pub mod config;
+pub mod crash;
 pub mod device;
 pub mod http;
 pub mod model;

@@ -9,9 +9,11 @@ use serde::de::DeserializeOwned;
 mod channel;
 pub mod index;
 mod release;
+mod retirement;
 
 pub use channel::{CHANNEL_BYTES_MAX, Channel, Pointer};
 pub use release::{Artifact, Pieces, RELEASE_BYTES_MAX, Release};
+pub use retirement::{RETIREMENT_BYTES_MAX, Retirement};
 
 /// A document that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -103,6 +103,33 @@ impl Locator {
         }
     }
 
+    /// Reads a store key, the inverse of [`Locator::to_store_key`]. `None` for what is stored under no legal name.
+    #[must_use]
+    pub fn from_store_key(key: &str) -> Option<Self> {
+        let mut segments = key.splitn(4, '/');
+        let kind = segments.next()?;
+        let product = Product::parse(segments.next()?).ok()?;
+        let third = segments.next()?;
+        match (kind, segments.next()) {
+            ("artifacts", Some(name)) => {
+                let release = ReleaseId {
+                    product,
+                    version: Version::parse(third).ok()?,
+                };
+                match name {
+                    "release.json" => Some(Self::ReleaseDocument(release)),
+                    "retired.json" => Some(Self::Retirement(release)),
+                    name => Some(Self::Artifact(release, ArtifactName::parse(name).ok()?)),
+                }
+            }
+            ("channels", None) => Some(Self::Channel(
+                product,
+                ChannelName::parse(third.strip_suffix(".json")?).ok()?,
+            )),
+            _ => None,
+        }
+    }
+
     /// How long an edge may keep the answer.
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {
@@ -232,6 +259,28 @@ mod tests {
             "artifacts/agent/1.0+b1/a b/c%d"
         );
         assert_eq!(Locator::Health.to_store_key(), None);
+    }
+
+    #[test]
+    fn every_stored_object_survives_its_key() {
+        let product = Product::parse("agent").unwrap();
+        for locator in [
+            Locator::Artifact(release(), ArtifactName::parse("a b/c%d").unwrap()),
+            Locator::ReleaseDocument(release()),
+            Locator::Retirement(release()),
+            Locator::Channel(product, ChannelName::parse("stable").unwrap()),
+        ] {
+            let key = locator.to_store_key().unwrap();
+            assert_eq!(Locator::from_store_key(&key), Some(locator), "{key}");
+        }
+        for key in [
+            "artifacts/agent/1.0",
+            "channels/agent/x/y.json",
+            ".headwater/tmp/1",
+            "artifacts/agent/1.0/../x",
+        ] {
+            assert_eq!(Locator::from_store_key(key), None, "{key}");
+        }
     }
 
     proptest! {

@@ -2,6 +2,9 @@
 //!
 //! Owns the order of steps: artifacts, then the release document (the commit), then the channel. Writes only
 //! through the store contract; never prints, never reads the clock (it is handed one).
+//!
+//! Read next: `commit.rs` for a publish from end to end, `promote.rs` for channels, `retention.rs` for the end of a
+//! release's life.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,8 +13,21 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::catalog::{Channel, Release};
-use crate::model::{ArtifactName, ChannelName, Clock, Platform, Product, ReleaseId};
+use crate::model::{ArtifactName, ChannelName, Clock, Platform, Product, ReleaseId, Version};
 use crate::store::Store;
+
+mod commit;
+mod content_type;
+mod error;
+mod ingest;
+mod promote;
+mod records;
+mod retention;
+mod scan;
+mod verify;
+
+pub use crate::catalog::Retirement;
+pub use error::{ErrorKind, PublishError};
 
 /// Everything a release engineer may do to a store.
 #[derive(Clone)]
@@ -99,17 +115,6 @@ pub struct Listed {
     pub channels: Vec<ChannelName>,
 }
 
-/// `retired.json` (schema 1): why a release's bytes are gone.
-#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Retirement {
-    /// 1.
-    pub schema: u32,
-    /// Whole seconds.
-    pub retired_at: Timestamp,
-    /// In the operator's words.
-    pub reason: String,
-}
-
 /// One thing that is wrong in the store.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Damage {
@@ -143,37 +148,6 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Why an operation was not done. Each variant belongs to one exit code (see `PublishError::kind`).
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// Filled in by the owner of this module.
-    #[error("placeholder")]
-    Placeholder,
-}
-
-/// Whose fault an error is, and so which exit code it has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ErrorKind {
-    /// The operation failed: I/O, a lost race that was retried too often. Exit code 1.
-    Failed,
-    /// The request makes no sense. Exit code 2.
-    Usage,
-    /// Doing it would break immutability or a channel. Exit code 3.
-    Refused,
-    /// No such product, version, channel. Exit code 4.
-    NotFound,
-    /// What is stored is not what was published. Exit code 5.
-    Damaged,
-}
-
-impl PublishError {
-    /// Whose fault it is.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        ErrorKind::Failed
-    }
-}
-
 impl Publisher {
     /// A publisher to `store`.
     #[must_use]
@@ -181,71 +155,87 @@ impl Publisher {
         Self { store, clock }
     }
 
-    /// Scans, ingests and commits a release.
+    /// Scans, ingests and commits a release. A version that is committed already is compared instead: with the same
+    /// bytes (notes and platforms do not count) it is [`PublishState::Unchanged`], with others it is refused.
     pub async fn publish(
         &self,
-        _request: PublishRequest,
-        _progress: Arc<dyn Progress>,
+        request: PublishRequest,
+        progress: Arc<dyn Progress>,
     ) -> Result<Published, PublishError> {
-        Err(PublishError::Placeholder)
+        commit::publish(self, request, progress).await
     }
 
     /// Points `channel` at a committed release.
     pub async fn promote(
         &self,
-        _id: &ReleaseId,
-        _channel: &ChannelName,
-        _reason: Option<String>,
+        id: &ReleaseId,
+        channel: &ChannelName,
+        reason: Option<String>,
     ) -> Result<Moved, PublishError> {
-        Err(PublishError::Placeholder)
+        promote::promote(self, id, channel, reason).await
     }
 
     /// Points `channel` back at the release before.
     pub async fn rollback(
         &self,
-        _product: &Product,
-        _channel: &ChannelName,
-        _reason: Option<String>,
+        product: &Product,
+        channel: &ChannelName,
+        reason: Option<String>,
     ) -> Result<Moved, PublishError> {
-        Err(PublishError::Placeholder)
+        promote::rollback(self, product, channel, reason).await
     }
 
-    /// Takes a release's bytes away for good; its document stays.
-    pub async fn retire(
-        &self,
-        _id: &ReleaseId,
-        _reason: String,
-    ) -> Result<Retirement, PublishError> {
-        Err(PublishError::Placeholder)
+    /// Takes a release's bytes away for good; its document stays. Repeated, it finishes what a crash left.
+    pub async fn retire(&self, id: &ReleaseId, reason: String) -> Result<Retirement, PublishError> {
+        retention::retire(self, id, reason).await
     }
 
     /// Retires all but the newest `keep` releases of each product and removes litter; never what a channel names.
-    pub async fn prune(&self, _keep: usize, _mode: Mode) -> Result<Pruned, PublishError> {
-        Err(PublishError::Placeholder)
+    pub async fn prune(&self, keep: usize, mode: Mode) -> Result<Pruned, PublishError> {
+        retention::prune(self, keep, mode).await
     }
 
     /// All releases, of one product or of all, oldest first within each product.
-    pub async fn releases(&self, _product: Option<&Product>) -> Result<Vec<Listed>, PublishError> {
-        Err(PublishError::Placeholder)
+    pub async fn releases(&self, product: Option<&Product>) -> Result<Vec<Listed>, PublishError> {
+        records::releases(&*self.store, product).await
     }
 
     /// One release, with the bytes of its document.
-    pub async fn show(&self, _id: &ReleaseId) -> Result<(Listed, Bytes), PublishError> {
-        Err(PublishError::Placeholder)
+    pub async fn show(&self, id: &ReleaseId) -> Result<(Listed, Bytes), PublishError> {
+        records::show(&*self.store, id).await
     }
 
-    /// All channels, of one product or of all.
-    pub async fn channels(&self, _product: Option<&Product>) -> Result<Vec<Channel>, PublishError> {
-        Err(PublishError::Placeholder)
+    /// All channels, of one product or of all, sorted by product and name.
+    pub async fn channels(&self, product: Option<&Product>) -> Result<Vec<Channel>, PublishError> {
+        records::channels(&*self.store, product).await
     }
 
-    /// Re-hashes what is stored against the release documents.
+    /// Re-hashes what is stored against the release documents. Damage is found and reported, not an error: the rest is
+    /// looked at all the same.
     pub async fn verify(
         &self,
-        _product: Option<&Product>,
-        _version: Option<&crate::model::Version>,
-        _progress: Arc<dyn Progress>,
+        product: Option<&Product>,
+        version: Option<&Version>,
+        progress: Arc<dyn Progress>,
     ) -> Result<Verified, PublishError> {
-        Err(PublishError::Placeholder)
+        verify::verify(&self.store, product, version, progress).await
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+/// The reservation that publishing, promoting and retiring one release share.
+fn scope(id: &ReleaseId) -> String {
+    format!("release {id}")
+}
+
+/// Runs blocking work on the runtime's threads for that.
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // Nobody aborts it, and a runtime that ends does not poll who waits for it: it panicked.
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }

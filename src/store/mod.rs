@@ -1,11 +1,12 @@
 //! The store contract: what publishing, the catalog and the origin need of the place where bytes live.
 //!
 //! Owns the verbs and what each promises. Never knows a release or a channel: keys are opaque. The directory
-//! store is in `disk.rs`, and one suite of tests (`tests/store_contract`) holds every store to this contract.
+//! store is in `disk.rs`, and one suite of tests (`tests/it/store_contract.rs`) holds every store to this contract.
 
 use std::fmt::Debug;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,6 +18,9 @@ mod mapping;
 
 pub use mapping::Mapping;
 
+/// How often a waiting publisher asks again. Far below what a person notices, far above what asking costs (20 µs).
+const RESERVE_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Where one object lives: the decoded URL path without its leading slash. Only a [`Locator`] makes one, so that a
 /// key always obeys the naming rules.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -27,6 +31,12 @@ impl Key {
     #[must_use]
     pub fn of(locator: &Locator) -> Option<Self> {
         locator.to_store_key().map(Self)
+    }
+
+    /// Reads a key from a listing; `None` for what obeys no naming rule and so is no object of this store.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::of(&Locator::from_store_key(text)?)
     }
 
     /// The key as text.
@@ -97,7 +107,7 @@ pub trait Upload: Send {
     /// Appends `chunk`.
     async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError>;
 
-    /// Makes the object durable and then visible, unless its key is taken.
+    /// Makes the object visible, unless its key is taken. It is durable once [`Store::settle`] has returned.
     async fn finish(self: Box<Self>) -> Result<Created, StoreError>;
 }
 
@@ -119,8 +129,13 @@ pub trait Store: Send + Sync + Debug {
     /// Reads a small object whole, `None` when there is none. One above `size_max` bytes is an error.
     async fn read(&self, key: &Key, size_max: u64) -> Result<Option<Document>, StoreError>;
 
-    /// Starts an immutable object. Nothing is visible before [`Upload::finish`].
-    async fn create(&self, key: &Key) -> Result<Box<dyn Upload>, StoreError>;
+    /// Starts an immutable object of `size` bytes. Nothing is visible before [`Upload::finish`], which refuses another
+    /// count of bytes.
+    async fn create(&self, key: &Key, size: u64) -> Result<Box<dyn Upload>, StoreError>;
+
+    /// Makes finished uploads durable: all of them together, because thousands of waits for the disk are thousands
+    /// of times slower than one. A store whose uploads are durable when they finish has nothing to do here.
+    async fn settle(&self, keys: &[Key]) -> Result<(), StoreError>;
 
     /// Creates a small immutable object durably, or reports that its key is taken. Never replaces.
     async fn put_new(&self, key: &Key, bytes: Bytes) -> Result<Created, StoreError>;
@@ -139,11 +154,22 @@ pub trait Store: Send + Sync + Debug {
     /// The names of the folders directly below `prefix`, which ends in `/`, sorted.
     async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
 
-    /// Removes an object durably; one that is not there is no error.
-    async fn remove(&self, key: &Key) -> Result<(), StoreError>;
+    /// Removes objects durably, in the order given; one that is not there is no error.
+    async fn remove(&self, keys: &[Key]) -> Result<(), StoreError>;
 
-    /// Keeps other publishers out of `scope` until the reservation is dropped; waits for one who holds it.
-    async fn reserve(&self, scope: &str) -> Result<Box<dyn Reservation>, StoreError>;
+    /// Keeps other publishers out of `scope` until the reservation is dropped; `None` when one holds it.
+    async fn try_reserve(&self, scope: &str) -> Result<Option<Box<dyn Reservation>>, StoreError>;
+
+    /// Keeps other publishers out of `scope` until the reservation is dropped; waits for one who holds it. Asks again
+    /// and again instead of blocking a thread, so that dropping the future ends the wait.
+    async fn reserve(&self, scope: &str) -> Result<Box<dyn Reservation>, StoreError> {
+        loop {
+            if let Some(reservation) = self.try_reserve(scope).await? {
+                return Ok(reservation);
+            }
+            tokio::time::sleep(RESERVE_INTERVAL).await;
+        }
+    }
 
     /// Whether the store can be read at all: the question behind `/readyz`.
     async fn probe(&self) -> Result<(), StoreError>;
@@ -176,6 +202,10 @@ pub struct StoreError {
 impl StoreError {
     /// Names the step and the object of an I/O error.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a subject is a temporary `path.display()` or a borrowed key; both read well without `&`"
+    )]
     pub fn new(action: &'static str, subject: impl ToString, source: std::io::Error) -> Self {
         Self {
             action,
