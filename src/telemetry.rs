@@ -30,7 +30,10 @@ pub fn start(directives: &str, format: Format) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder()
         .with_regex(false) // a directive compares field values as text: patterns from outside are never run
         .parse(directives)
-        .map_err(|source| TelemetryError { directives: directives.to_owned(), source })?;
+        .map_err(|source| TelemetryError {
+            directives: directives.to_owned(),
+            source,
+        })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -192,7 +192,7 @@ pub const SECRETS_MAX: usize = 4;
 
 /// The header in which an edge sends the secret.
 pub const ORIGIN_SECRET_HEADER: &str = "server.origin_secret_header";
-/// Not one that CloudFront reserves, and none that a client sends by accident.
+/// Not one that `CloudFront` reserves, and none that a client sends by accident.
 pub const ORIGIN_SECRET_HEADER_DEFAULT: &str = "x-origin-secret";
 
 /// The header that carries cache tags; empty sends none.
