@@ -4,7 +4,6 @@
 
 use std::future::Future;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -68,17 +67,11 @@ pub fn open_store(location: &StoreLocation) -> Result<Arc<dyn Store>, AssemblyEr
     let StoreLocation::Directory(path) = location;
     match DirectoryStore::open(path) {
         Ok(store) => Ok(Arc::new(store)),
-        Err(error) if is_absent(path, &error) => {
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
             Err(AssemblyError::NoStore(path.display().to_string()))
         }
         Err(error) => Err(AssemblyError::Store(error)),
     }
-}
-
-/// An empty directory counts as no store: it is what a mount point or `mkdir` leaves.
-fn is_absent(path: &Path, error: &StoreError) -> bool {
-    let is_empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    error.source.kind() == io::ErrorKind::NotFound && (!path.exists() || is_empty())
 }
 
 /// A publisher to a store that is there.

@@ -5,7 +5,6 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 
 /// The form of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,8 +19,8 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 #[error("`{directives}` does not say what to log; `info` or `headwater=debug` would")]
 pub struct TelemetryError {
+    // Without the parser's own error, which knows of more syntax than is documented here.
     directives: String,
-    source: ParseError,
 }
 
 /// Starts logging what `directives` select. Only the first call of a process has an effect, so that a test may run
@@ -30,9 +29,8 @@ pub fn start(directives: &str, format: Format) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder()
         .with_regex(false) // a directive compares field values as text: patterns from outside are never run
         .parse(directives)
-        .map_err(|source| TelemetryError {
+        .map_err(|_parse_error| TelemetryError {
             directives: directives.to_owned(),
-            source,
         })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

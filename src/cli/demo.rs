@@ -28,8 +28,8 @@ use crate::publish::{Mode, PublishRequest};
 /// Publish, serve, fetch, resume and verify, on this machine and in a minute
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Publishes this program and a made-up image of 64 MiB, starts an origin on free loopback ports, and acts as a device:
-checks the channel, breaks a download off half-way, resumes it, verifies the digest and asks again. Then serves until
+Publishes this program and a made-up image of 64 MiB, starts an origin on free loopback ports, and acts as a device: \
+checks the channel, breaks a download off half-way, resumes it, verifies the digest and asks again. Then serves until \
 Ctrl-C. Everything happens in one temporary directory, which is removed at the end.
 
 Examples:

@@ -16,9 +16,9 @@ use crate::model::{ArtifactName, ChannelName, Digest, Platform, Product, Version
 /// Fetch what a channel names: check, download, resume, verify, rename into place
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A download that broke off is taken up where it ended, also by the next run. Nothing gets its final name before its
+A download that broke off is taken up where it ended, also by the next run. Nothing gets its final name before its \
 SHA-256 is the published one.
-With --json: {product, channel, version, artifact, size, sha256, path, state, bytes_transferred, bytes_resumed}; `state`
+With --json: {product, channel, version, artifact, size, sha256, path, state, bytes_transferred, bytes_resumed}; `state` \
 is \"current\" (it was in place), \"downloaded\" or \"resumed\".
 
 Examples:

@@ -19,12 +19,12 @@ use crate::publish::{Mode, PublishRequest, PublishState, Publisher};
 /// Create an immutable release from files and folders
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A PATH that is a file becomes an artifact of its base name; of a folder every file becomes one, named by its path below
-the folder. A version is committed once and for ever: publishing the same bytes again changes nothing and succeeds,
+A PATH that is a file becomes an artifact of its base name; of a folder every file becomes one, named by its path below \
+the folder. A version is committed once and for ever: publishing the same bytes again changes nothing and succeeds, \
 other bytes are refused (exit code 3).
 
-With --json: {product, version, state: \"published\" or \"unchanged\", artifacts: [{name, size, sha256, url}], channel}.
-`channel` is the channel document after the move, null without --channel. In a dry run `state` is what a real run would
+With --json: {product, version, state: \"published\" or \"unchanged\", artifacts: [{name, size, sha256, url}], channel}. \
+`channel` is the channel document after the move, null without --channel. In a dry run `state` is what a real run would \
 report, and `channel` is null because no channel is moved.
 
 Examples:

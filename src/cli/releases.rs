@@ -13,7 +13,7 @@ use crate::publish::{Listed, Retirement};
 /// List releases, oldest first
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With --json: an array of {product, version, published_at, artifacts, size, retired, channels}; `artifacts` is their
+With --json: an array of {product, version, published_at, artifacts, size, retired, channels}; `artifacts` is their \
 number, `size` their bytes, `retired` null or the retirement document.
 
 Examples:

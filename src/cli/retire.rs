@@ -13,7 +13,7 @@ use crate::model::{Product, ReleaseId, Version};
 /// Take the bytes of a release away for good
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The release document stays, and the version can never be published again. A release that a channel names is refused
+The release document stays, and the version can never be published again. A release that a channel names is refused \
 (exit code 3).
 With --json: {product, version, retired_at, reason}.
 

@@ -12,7 +12,7 @@ use crate::model::{ChannelName, Product};
 /// Point a channel back at its previous release
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With --json: the channel document, and `changed`. A second rollback points the channel forward again: the release it
+With --json: the channel document, and `changed`. A second rollback points the channel forward again: the release it \
 came from is then the previous one.
 
 Examples:

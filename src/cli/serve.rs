@@ -10,8 +10,8 @@ use crate::telemetry::Format;
 /// Serve a store to devices and edges
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Prints `listening on http://ADDR` and `admin on http://ADDR`, a line each, once it accepts. SIGTERM or SIGINT ends it:
-it stops accepting, finishes downloads in flight within `server.drain_grace`, and ends with exit code 0. A second signal
+Prints `listening on http://ADDR` and `admin on http://ADDR`, a line each, once it accepts. SIGTERM or SIGINT ends it: \
+it stops accepting, finishes downloads in flight within `server.drain_grace`, and ends with exit code 0. A second signal \
 ends it at once. It only reads the store, and does not create one.
 
 Examples:

@@ -165,6 +165,9 @@ impl Settings {
             self.problems
                 .push(Problem::new(place(at), format!("not TOML: {what}")));
         }
+        if !self.problems.is_empty() {
+            return; // What the parser made of the rest is a guess, and so would be every problem in it.
+        }
         for (section, content) in document.get_ref() {
             let at = place(section.span().start);
             let Some(table) = content.get_ref().as_table() else {

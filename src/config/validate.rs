@@ -2,7 +2,7 @@
 //!
 //! Owns how each kind of value is read and refused. Never stops at the first problem, never prints a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub(super) fn validate(
         settings: settings.by_key,
         sources: BTreeMap::new(),
         problems: settings.problems,
+        refused: BTreeSet::new(),
     };
     let config = Config {
         store: StoreLocation::Directory(reader.store_path()),
@@ -47,6 +48,7 @@ struct Reader {
     settings: BTreeMap<&'static str, Setting>,
     sources: BTreeMap<&'static str, Source>,
     problems: Vec<Problem>,
+    refused: BTreeSet<&'static str>,
 }
 
 impl Reader {
@@ -61,6 +63,7 @@ impl Reader {
         match read(&setting) {
             Ok(value) => Some(value),
             Err(what) => {
+                self.refused.insert(key);
                 self.problems
                     .push(Problem::new(setting.source, format!("`{key}` {what}")));
                 None
@@ -160,30 +163,29 @@ impl Reader {
     fn check_together(&mut self, config: &Config) {
         let (uri, head) = (config.limits.uri_bytes_max, config.limits.head_bytes_max);
         if uri >= head {
-            self.blame(schema::URI_BYTES_MAX.key, schema::HEAD_BYTES_MAX.key, |key| {
-                format!("`{key}`: `limits.uri_bytes_max` ({uri}) has to be below `limits.head_bytes_max` ({head}), which holds the URI too")
-            });
+            let what = format!(
+                "`limits.uri_bytes_max` is {uri} and `limits.head_bytes_max` is {head}; the head has to be longer, it \
+                 holds the URI too"
+            );
+            self.blame(schema::URI_BYTES_MAX.key, schema::HEAD_BYTES_MAX.key, what);
         }
         let (listen, admin) = (config.server.listen, config.server.admin);
         if listen == admin && listen.port() != 0 {
-            self.blame(schema::ADMIN.key, schema::LISTEN.key, |key| {
-                format!("`{key}`: `server.listen` and `server.admin` are both {listen}; give them different ports")
-            });
+            let what = format!(
+                "`server.listen` and `server.admin` are both {listen}; they have to be different"
+            );
+            self.blame(schema::ADMIN.key, schema::LISTEN.key, what);
         }
     }
 
-    /// Notes a problem at whichever of two keys was set; the defaults agree with each other.
-    fn blame(
-        &mut self,
-        first: &'static str,
-        second: &'static str,
-        what: impl FnOnce(&str) -> String,
-    ) {
-        let set = [first, second]
-            .into_iter()
-            .find_map(|key| Some((key, self.sources.get(key)?.clone())));
-        if let Some((key, source)) = set {
-            self.problems.push(Problem::new(source, what(key)));
+    /// Notes a problem between two keys at whichever was set, unless one was refused: then its value is a stand-in.
+    fn blame(&mut self, first: &'static str, second: &'static str, what: String) {
+        if self.refused.contains(first) || self.refused.contains(second) {
+            return;
+        }
+        let source = self.sources.get(first).or_else(|| self.sources.get(second));
+        if let Some(source) = source.cloned() {
+            self.problems.push(Problem::new(source, what));
         }
     }
 }
@@ -306,11 +308,19 @@ fn read_secrets(setting: &Setting) -> Result<Vec<Secret>, String> {
             schema::SECRETS_MAX
         ));
     }
-    texts
-        .into_iter()
-        .enumerate()
-        .map(|(at, text)| Secret::parse(text).map_err(|what| format!("entry {} {what}", at + 1)))
-        .collect()
+    let mut secrets = Vec::new();
+    let mut refusals = Vec::new();
+    for (at, text) in texts.into_iter().enumerate() {
+        match Secret::parse(text) {
+            Ok(secret) => secrets.push(secret),
+            Err(what) => refusals.push(format!("entry {} {what}", at + 1)),
+        }
+    }
+    if refusals.is_empty() {
+        Ok(secrets)
+    } else {
+        Err(refusals.join(", "))
+    }
 }
 
 fn read_header(text: &str) -> Result<String, String> {
