@@ -21,10 +21,10 @@ pub(super) struct Typed {
 
 #[derive(Subcommand, Debug)]
 enum Question {
-    /// Report everything that is wrong with a file; exit code 2 if anything is
-    ///
-    /// Looks at the file alone, so that the answer is the same on every machine.
+    /// Report everything that is wrong with a file
     #[command(after_help = "\
+Ends with exit code 2 when anything is wrong. Looks at the file alone, so that the answer is the same on every machine.
+
 Examples:
   headwater config check config/origin.toml")]
     Check {
@@ -32,9 +32,9 @@ Examples:
         file: PathBuf,
     },
     /// Print what `serve --config FILE` would use here, and where each value comes from
-    ///
-    /// Environment variables override the file, as they do for `serve`. Secrets are hidden.
     #[command(after_help = "\
+Environment variables override the file, as they do for `serve`. Secrets are hidden.
+
 Examples:
   headwater config show config/origin.toml
   HEADWATER_LISTEN=0.0.0.0:80 headwater config show config/origin.toml

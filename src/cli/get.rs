@@ -23,8 +23,9 @@ is \"current\" (it was in place), \"downloaded\" or \"resumed\".
 
 Examples:
   headwater get agent --channel stable --from http://127.0.0.1:8080
-  headwater get agent --channel stable --from https://updates.example.com --platform linux/x86_64 --output /opt/agent
-  headwater get agent --channel beta --from https://updates.example.com --artifact agent.tar.zst --json")]
+  headwater get agent --channel stable --from https://updates.example.com \\
+      --platform linux/x86_64 --output /opt/agent
+  headwater get agent --channel beta --from https://updates.example.com --artifact agent.zst --json")]
 pub(super) struct Typed {
     /// What to update
     product: Product,

@@ -38,7 +38,10 @@ impl Resolved {
 
 /// A duration as the parser reads it back.
 pub(super) fn print_span(span: Duration) -> String {
-    if span.subsec_millis() == 0 {
+    const HOUR: u64 = 3600;
+    if span.subsec_millis() == 0 && span.as_secs() > 0 && span.as_secs() % HOUR == 0 {
+        format!("{}h", span.as_secs() / HOUR)
+    } else if span.subsec_millis() == 0 {
         format!("{}s", span.as_secs())
     } else {
         format!("{}ms", span.as_millis())

@@ -162,10 +162,10 @@ impl Reader {
     /// What no single key can be blamed for.
     fn check_together(&mut self, config: &Config) {
         let (uri, head) = (config.limits.uri_bytes_max, config.limits.head_bytes_max);
-        if uri >= head {
+        if uri > head {
             let what = format!(
-                "`limits.uri_bytes_max` is {uri} and `limits.head_bytes_max` is {head}; the head has to be longer, it \
-                 holds the URI too"
+                "`limits.uri_bytes_max` is {uri} and `limits.head_bytes_max` is {head}; the head has to be at \
+                 least as long, it holds the URI too"
             );
             self.blame(schema::URI_BYTES_MAX.key, schema::HEAD_BYTES_MAX.key, what);
         }
