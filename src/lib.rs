@@ -1,5 +1,24 @@
 //! Headwater: the origin of a software-update distribution.
+//!
+//! The binary is `main.rs` and nothing more; all of it is here, in floors. A module imports only from strictly lower
+//! floors, and a test (`tests/it/tidy.rs`) enforces it:
+//!
+//! | floor | modules | what they own |
+//! |---|---|---|
+//! | 7 | `main.rs`, `lib.rs` | argv → exit code; this map |
+//! | 6 | [`cli`] | what was typed, what it means, what is printed |
+//! | 5 | [`assembly`] | which store, which clock, which runtime: the only place that names concrete ones |
+//! | 4 | [`server`], [`publish`], [`device`] | serving, publishing, and the reference client |
+//! | 3 | [`catalog`] | releases and channels: their documents and their index |
+//! | 2 | [`store`] | where bytes live |
+//! | 1 | [`config`], [`telemetry`] | every setting with its limits; log lines |
+//! | 0 | [`model`] | names, digests, versions, and the one list of everything that has a URL |
+//!
+//! Start reading at [`model`] for the words, then [`publish`] and [`server`] for the two walks through the system.
+
+pub mod assembly;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod crash;
 pub mod device;
@@ -8,3 +27,4 @@ pub mod model;
 pub mod publish;
 pub mod server;
 pub mod store;
+pub mod telemetry;

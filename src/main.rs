@@ -1,2 +1,7 @@
 //! Turns arguments into an exit code; everything else is in the library.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(headwater::cli::run(std::env::args_os()))
+}

@@ -1,11 +1,22 @@
 //! Configuration: every key, its default, its bounds; a `Config` that exists is valid.
 //!
-//! Owns defaults and limits. Never opens a store or a socket. `raw.rs` is the only file that reads the environment.
+//! Never opens a store or a socket. Read next: `schema.rs` for keys, defaults and limits, `raw.rs` for what overrides
+//! what (the only file that reads the environment), `validate.rs` for how values are read and refused.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod raw;
+pub mod schema;
+mod show;
+mod validate;
+
+pub use raw::{Environment, Flags, ProcessEnvironment, Source, log_directives};
+pub use show::HIDDEN;
 
 /// Everything an operator may set.
 #[derive(Clone, Debug)]
@@ -86,6 +97,109 @@ pub struct Channels {
     pub stale_if_error: Duration,
 }
 
+/// A configuration, and where each value that is not a default comes from.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The values.
+    pub config: Config,
+    sources: BTreeMap<&'static str, Source>,
+}
+
+impl Resolved {
+    /// Lays flags over the environment over the file over the defaults.
+    pub fn load(
+        file: Option<&Path>,
+        environment: &dyn Environment,
+        flags: &Flags,
+    ) -> Result<Self, ConfigError> {
+        let (config, sources) =
+            validate::validate(raw::Settings::gather(file, environment, flags)?)?;
+        Ok(Self { config, sources })
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let secret_header = schema::ORIGIN_SECRET_HEADER_DEFAULT.to_owned();
+        Self {
+            store: StoreLocation::Directory(PathBuf::from(schema::STORE_PATH_DEFAULT)),
+            server: Server {
+                listen: schema::LISTEN.default,
+                admin: schema::ADMIN.default,
+                threads: validate::threads_default(),
+                access_log: AccessLog::Off,
+                origin_secrets: Vec::new(),
+                origin_secret_header: secret_header,
+                cache_tag_header: Some(schema::CACHE_TAG_HEADER_DEFAULT.to_owned()),
+                drain_delay: schema::DRAIN_DELAY.default,
+                drain_grace: schema::DRAIN_GRACE.default,
+            },
+            limits: Limits {
+                connections_max: schema::CONNECTIONS_MAX.default,
+                head_bytes_max: schema::HEAD_BYTES_MAX.default,
+                head_fields_max: schema::HEAD_FIELDS_MAX.default,
+                uri_bytes_max: schema::URI_BYTES_MAX.default,
+                ranges_max: schema::RANGES_MAX.default,
+                head_read_timeout: schema::HEAD_READ_TIMEOUT.default,
+                idle_timeout: schema::IDLE_TIMEOUT.default,
+                write_stall_timeout: schema::WRITE_STALL_TIMEOUT.default,
+                open_artifacts_max: schema::OPEN_ARTIFACTS_MAX.default,
+                store_reads_max: schema::STORE_READS_MAX.default,
+            },
+            channels: Channels {
+                max_age: schema::MAX_AGE.default,
+                stale_while_revalidate: schema::STALE_WHILE_REVALIDATE.default,
+                stale_if_error: schema::STALE_IF_ERROR.default,
+            },
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration `{path}`")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Everything that is wrong with it, to be printed a line each.
+    #[error("the configuration has {}", count_problems(.problems.len()))]
+    Invalid {
+        /// Never empty.
+        problems: Vec<Problem>,
+    },
+}
+
+fn count_problems(count: usize) -> String {
+    match count {
+        1 => "a problem".to_owned(),
+        count => format!("{count} problems"),
+    }
+}
+
+/// One thing that is wrong: where it was written, the key, its value, its limits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    source: Source,
+    what: String,
+}
+
+impl Problem {
+    fn new(source: Source, what: String) -> Self {
+        Self { source, what }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.what)
+    }
+}
+
 /// The form of access records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AccessLog {
@@ -97,11 +211,48 @@ pub enum AccessLog {
     Json,
 }
 
+impl AccessLog {
+    /// Reads `off`, `text` or `json`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Off, Self::Text, Self::Json]
+            .into_iter()
+            .find(|form| form.as_str() == text)
+    }
+
+    /// As it is written in a file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// A value that never appears in a log, an error or `config show`.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
+    /// Checks length and alphabet: what can stand in a header, and between commas in a variable. A refusal says what
+    /// is wrong without repeating the value.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (min, max) = (schema::SECRET_CHARS_MIN, schema::SECRET_CHARS_MAX);
+        let length = text.chars().count();
+        if !(min..=max).contains(&length) {
+            Err(format!("has {length} characters; allowed: {min} to {max}"))
+        } else if !text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b',')
+        {
+            Err("has a character other than visible ASCII without comma".to_owned())
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
     /// The value, for a constant-time comparison.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -109,8 +260,8 @@ impl Secret {
     }
 }
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
 }

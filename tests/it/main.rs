@@ -1,11 +1,75 @@
-//! The integration tests: one binary, one module per theme.
+//! The one integration binary, a module per theme: one link instead of many, and one place for what tests may do.
+//!
+//! Most of it drives the real executable over real sockets and would judge a rewrite in another language alike; the
+//! store suites drive the library. Every test binds port 0 on loopback, works in a folder of its own and needs no
+//! credentials; it waits for signals or polls with a deadline, and never sleeps for a guess. Rules of the wire are
+//! cited as R1 to R25 (see CONTRIBUTING) and by RFC section.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on should stop; clippy.toml knows only functions marked `#[test]`"
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected should stop there and say where"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests drive real processes: they need the real clock, the environment and renames"
+)]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table of cases is one list, however long"
 )]
 
-mod store_contract; // every promise of the store contract, for each kind of store
-mod store_directory; // what only a directory can get wrong
+/// A running origin, a published fixture, a client that believes nothing.
+mod harness;
+/// Folders, stores and child processes for the store and publish suites.
 mod support;
+
+/// The house rules, read off the sources.
+mod tidy;
+
+// The store and publishing.
+/// Every promise of the store contract, for each kind of store.
+mod store_contract;
+/// What only a directory can get wrong.
+mod store_directory;
+
+// The command line and its configuration.
+/// The whole story, and that it leaves nothing behind.
+mod cli_demo;
+/// Exit codes, error texts.
+mod cli_errors;
+/// Help texts, completions, manual pages.
+mod cli_help;
+/// What each command prints, for people and as JSON.
+mod cli_results;
+/// A private folder and environment for each command.
+mod cli_sandbox;
+/// The two lines, signals.
+mod cli_serve;
+/// What goes where, broken pipes, quiet.
+mod cli_streams;
+/// `config/origin.toml` against the schema.
+mod config_file;
+/// Precedence, limits at the edge and one past it, problems, secrets.
+mod config_values;
+
+// The wire: what every answer must be, byte by byte.
+/// R12, R13: preconditions.
+mod wire_conditionals;
+/// R2 to R5: where requests end, and what becomes of the connection.
+mod wire_framing;
+/// R1, R2, R25: which heads are requests at all.
+mod wire_head;
+/// R6: how large a request may be.
+mod wire_limits;
+/// R7 to R11: methods and metadata.
+mod wire_methods;
+/// R15: several ranges.
+mod wire_multirange;
+/// R17, R18: paths.
+mod wire_paths;
+/// R14, R16: one range.
+mod wire_ranges;

@@ -1,0 +1,153 @@
+//! Why a command did not do what it was asked: the exit code, the error with its sources, and a way out.
+//!
+//! Owns the table of exit codes and the one place where a chain of errors becomes one line. Never prints.
+
+use std::error::Error;
+use std::io;
+
+use crate::assembly::AssemblyError;
+use crate::config::ConfigError;
+use crate::device::DeviceError;
+use crate::publish::{ErrorKind, PublishError};
+use crate::telemetry::TelemetryError;
+
+/// How a run ended. The numbers are a promise to scripts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// What was asked for is so now.
+    Done = 0,
+    /// It could not be done: I/O, the network, a lost race.
+    Failed = 1,
+    /// The command line or the configuration makes no sense.
+    Usage = 2,
+    /// Doing it would break immutability or a channel.
+    Refused = 3,
+    /// There is no such store, product, version, channel or artifact.
+    NotFound = 4,
+    /// What is stored or arrived is not what was published.
+    Damaged = 5,
+}
+
+impl Exit {
+    /// The number that the process ends with.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    fn from_code(code: u8) -> Self {
+        let all = [Self::Usage, Self::Refused, Self::NotFound, Self::Damaged];
+        all.into_iter()
+            .find(|exit| exit.code() == code)
+            .unwrap_or(Self::Failed)
+    }
+}
+
+/// A command that failed.
+#[derive(Debug)]
+pub struct Failure {
+    pub(super) exit: Exit,
+    error: Box<dyn Error + Send + Sync>,
+    pub(super) details: Vec<String>,
+    pub(super) hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        Self {
+            exit,
+            error,
+            details: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// Names the way out, when this failure is of that kind.
+    #[must_use]
+    pub(super) fn hint_on(mut self, exit: Exit, hint: impl Into<String>) -> Self {
+        if self.exit == exit && self.hint.is_none() {
+            self.hint = Some(hint.into());
+        }
+        self
+    }
+
+    /// Names the way out.
+    #[must_use]
+    pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// The error and all its sources in one line.
+    #[must_use]
+    pub(super) fn chain(&self) -> String {
+        let mut line = self.error.to_string();
+        let mut source = self.error.source();
+        while let Some(cause) = source {
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        line
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let exit = match error.kind() {
+            ErrorKind::Failed => Exit::Failed,
+            ErrorKind::Usage => Exit::Usage,
+            ErrorKind::Refused => Exit::Refused,
+            ErrorKind::NotFound => Exit::NotFound,
+            ErrorKind::Damaged => Exit::Damaged,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        Self::new(Exit::from_code(error.exit_code()), error)
+    }
+}
+
+impl From<AssemblyError> for Failure {
+    fn from(error: AssemblyError) -> Self {
+        match &error {
+            AssemblyError::NoStore(path) => {
+                let hint = format!(
+                    "`headwater init --store {path}` creates it, and so does the first `headwater publish`"
+                );
+                Self::new(Exit::NotFound, error).hint_on(Exit::NotFound, hint)
+            }
+            _ => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        match &error {
+            ConfigError::Invalid { problems } => {
+                let details = problems.iter().map(ToString::to_string).collect();
+                Self {
+                    details,
+                    ..Self::new(Exit::Usage, error)
+                }
+            }
+            ConfigError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Self::new(Exit::NotFound, error)
+            }
+            ConfigError::Unreadable { .. } => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<TelemetryError> for Failure {
+    fn from(error: TelemetryError) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}

@@ -1,0 +1,260 @@
+//! The only file that prints: results to standard output, everything else to standard error.
+//!
+//! Owns tables, JSON, progress bars and the form of an error. Never decides what is said; commands do.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::failure::{Exit, Failure};
+use crate::device::Watcher;
+use crate::publish::Progress;
+
+/// What a command found out or did, for people and for programs.
+pub trait Report: Serialize {
+    /// For people; lines end in `\n`.
+    fn to_text(&self) -> String;
+}
+
+/// The form of a result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+impl Form {
+    /// What `--json` says.
+    #[must_use]
+    pub fn of(json: bool) -> Self {
+        if json { Self::Json } else { Self::Text }
+    }
+}
+
+/// Whether anything but results and errors is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Talk {
+    /// Progress and remarks.
+    Normal,
+    /// Neither.
+    Quiet,
+}
+
+/// Standard output and standard error.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    talk: Talk,
+}
+
+impl Output {
+    /// An output that says as much as `talk` allows.
+    #[must_use]
+    pub fn new(talk: Talk) -> Self {
+        Self { talk }
+    }
+
+    /// Prints a result.
+    pub fn report(self, form: Form, report: &impl Report) -> Result<(), Failure> {
+        match form {
+            Form::Text => self.result(&report.to_text()),
+            Form::Json => {
+                let mut json = serde_json::to_string_pretty(report)
+                    .map_err(|error| Failure::new(Exit::Failed, error))?;
+                json.push('\n');
+                self.result(&json)
+            }
+        }
+    }
+
+    /// Prints text to standard output and flushes it, so that a line is seen by whoever waits for it.
+    pub fn result(self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+        {
+            // The reader has seen enough (`headwater releases | head -1`): what was asked for is done all the same.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(Failure::new(Exit::Failed, StdoutError(error))),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Says something to people that is not a result.
+    pub fn note(self, text: impl Display) {
+        if self.talk == Talk::Normal {
+            complain(&format!("{text}\n"));
+        }
+    }
+
+    /// Prints an error: one line, its details a line each, and the way out.
+    pub fn failure(self, failure: &Failure) {
+        let mut text = format!("error: {}\n", failure.chain());
+        for detail in &failure.details {
+            text.push_str("  ");
+            text.push_str(detail);
+            text.push('\n');
+        }
+        if let Some(hint) = &failure.hint {
+            text.push_str("hint: ");
+            text.push_str(hint);
+            text.push('\n');
+        }
+        complain(&text);
+    }
+
+    /// A progress bar in bytes, drawn on standard error when that is a terminal.
+    #[must_use]
+    pub fn bar(self) -> Arc<Bar> {
+        let target = match self.talk {
+            Talk::Normal => ProgressDrawTarget::stderr(), // which draws nothing unless it is a terminal
+            Talk::Quiet => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
+        if let Ok(style) = ProgressStyle::with_template(BAR) {
+            bar.set_style(style.progress_chars("━╸ "));
+        }
+        Arc::new(Bar(bar))
+    }
+}
+
+const BAR: &str = "{bar:32} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+struct StdoutError(#[source] io::Error);
+
+/// Nobody is left to tell when standard error is closed.
+fn complain(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints what clap has to say: a help text as a result, an error as an error.
+#[must_use]
+pub fn parser_message(error: &clap::Error) -> Exit {
+    let message = error.render();
+    if error.use_stderr() {
+        let is_terminal = io::stderr().is_terminal();
+        complain(&if is_terminal {
+            message.ansi().to_string()
+        } else {
+            message.to_string()
+        });
+        return Exit::Usage;
+    }
+    let is_terminal = io::stdout().is_terminal();
+    let text = if is_terminal {
+        message.ansi().to_string()
+    } else {
+        message.to_string()
+    };
+    let output = Output::new(Talk::Normal);
+    match output.result(&text) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+/// A progress bar for publishing, verifying and downloading.
+#[derive(Debug)]
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Progress for Bar {
+    fn total(&self, _files: u64, bytes: u64) {
+        self.0.set_length(bytes);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+impl Watcher for Bar {
+    fn start(&self, size: u64, have: u64) {
+        self.0.set_length(size);
+        self.0.set_position(have);
+        self.0.reset_eta();
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+
+    fn request(&self, what: &str, status: u16, bytes: u64, took: Duration) {
+        let (what, took_ms) = (what.to_owned(), took.as_secs_f64() * 1000.0);
+        tracing::debug!(what, status, bytes, took_ms, "{what} was answered {status}");
+    }
+}
+
+/// Where a column's text stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Column {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table for people: a header, then a line each, columns two spaces apart.
+#[must_use]
+pub fn table(header: &[(&str, Column)], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().map(|(title, _side)| *title));
+    table.add_rows(rows);
+    for (column, (_title, side)) in table.column_iter_mut().zip(header) {
+        column.set_padding((0, 2));
+        column.set_cell_alignment(match side {
+            Column::Left => CellAlignment::Left,
+            Column::Right => CellAlignment::Right,
+        });
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A number of bytes for people: three digits and a unit.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// Text from a document as one harmless line: a notice from a store must not steer a terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let escape = |c: char| {
+        if c.is_control() {
+            c.escape_debug().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(escape).collect()
+}

@@ -1,0 +1,111 @@
+//! `headwater prune`: retention.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{Form, Report, printable, size};
+use super::{Context, Failure, StoreArgs};
+use crate::assembly;
+use crate::model::{Product, Version};
+use crate::publish::{Mode, Pruned};
+
+/// Retire old releases and remove left-overs of broken publishes
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Of each product the newest N releases stay, and every release that a channel names, now or as its previous one.
+With --json: {retired: [{product, version}], litter: [{key, size}], bytes, dry_run}.
+
+Examples:
+  headwater prune --keep 10 --dry-run
+  headwater prune --keep 10")]
+pub(super) struct Typed {
+    /// How many releases of each product stay, at least 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: u32,
+
+    /// Only find out what would be done
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    retired: Vec<Retired<'a>>,
+    litter: Vec<Litter<'a>>,
+    bytes: u64,
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Retired<'a> {
+    product: &'a Product,
+    version: &'a Version,
+}
+
+#[derive(Serialize)]
+struct Litter<'a> {
+    key: &'a str,
+    size: u64,
+}
+
+impl<'a> Outcome<'a> {
+    fn new(pruned: &'a Pruned, mode: Mode) -> Self {
+        let retired = pruned.retired.iter().map(|id| Retired {
+            product: &id.product,
+            version: &id.version,
+        });
+        let litter = pruned
+            .litter
+            .iter()
+            .map(|(key, size)| Litter { key, size: *size });
+        Self {
+            retired: retired.collect(),
+            litter: litter.collect(),
+            bytes: pruned.bytes,
+            dry_run: mode == Mode::DryRun,
+        }
+    }
+}
+
+impl Report for Outcome<'_> {
+    fn to_text(&self) -> String {
+        let (retire, remove, free) = if self.dry_run {
+            ("would retire", "would remove", "would free")
+        } else {
+            ("retired", "removed", "freed")
+        };
+        let mut text = String::new();
+        for Retired { product, version } in &self.retired {
+            let _ = writeln!(text, "{retire} {product} {version}");
+        }
+        for litter in &self.litter {
+            let _ = writeln!(text, "{remove} {}", printable(litter.key));
+        }
+        let _ = writeln!(text, "{free} {}", size(self.bytes));
+        text
+    }
+}
+
+impl Typed {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        let publisher = assembly::publisher(&self.store.config(context)?.store)?;
+        let mode = if self.dry_run {
+            Mode::DryRun
+        } else {
+            Mode::Commit
+        };
+        let pruned = assembly::block_on(publisher.prune(self.keep as usize, mode))??;
+        context
+            .output
+            .report(Form::of(self.json), &Outcome::new(&pruned, mode))
+    }
+}

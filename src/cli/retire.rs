@@ -1,0 +1,83 @@
+//! `headwater retire`: takes a release's bytes away for good.
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::failure::Exit;
+use super::output::{Form, Report};
+use super::{Context, Failure, StoreArgs};
+use crate::assembly;
+use crate::model::{Product, ReleaseId, Version};
+
+/// Take the bytes of a release away for good
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The release document stays, and the version can never be published again. A release that a channel names is refused \
+(exit code 3).
+With --json: {product, version, retired_at, reason}.
+
+Examples:
+  headwater retire agent 1.3.0 --reason \"leaks the device key\"")]
+pub(super) struct Typed {
+    /// Which product
+    product: Product,
+    /// Which version of it
+    version: Version,
+
+    /// Why, kept beside the release document
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the JSON document")]
+struct Retired<'a> {
+    product: &'a Product,
+    version: &'a Version,
+    retired_at: Timestamp,
+    reason: String,
+}
+
+impl Report for Retired<'_> {
+    fn to_text(&self) -> String {
+        format!("retired {} {}\n", self.product, self.version)
+    }
+}
+
+impl Typed {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        let publisher = assembly::publisher(&self.store.config(context)?.store)?;
+        let id = ReleaseId {
+            product: self.product,
+            version: self.version,
+        };
+        let retirement =
+            assembly::block_on(publisher.retire(&id, self.reason))?.map_err(|error| {
+                Failure::from(error)
+                    .hint_on(
+                        Exit::NotFound,
+                        format!("`headwater releases {}` lists what there is", id.product),
+                    )
+                    .hint_on(
+                        Exit::Refused,
+                        "promote another release to the channel first",
+                    )
+            })?;
+        let (retired_at, reason) = (retirement.retired_at, retirement.reason);
+        let retired = Retired {
+            product: &id.product,
+            version: &id.version,
+            retired_at,
+            reason,
+        };
+        context.output.report(Form::of(self.json), &retired)
+    }
+}

@@ -1,0 +1,44 @@
+//! Where log lines go: standard error, as text for people or as one JSON object a line.
+//!
+//! Owns the subscriber and nothing else. Never touches standard output, which belongs to results.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+/// The form of log lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// For people; in colours on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Log directives that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("`{directives}` does not say what to log; `info` or `headwater=debug` would")]
+pub struct TelemetryError {
+    // Without the parser's own error, which knows of more syntax than is documented here.
+    directives: String,
+}
+
+/// Starts logging what `directives` select. Only the first call of a process has an effect, so that a test may run
+/// several servers.
+pub fn start(directives: &str, format: Format) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::builder()
+        .with_regex(false) // a directive compares field values as text: patterns from outside are never run
+        .parse(directives)
+        .map_err(|_parse_error| TelemetryError {
+            directives: directives.to_owned(),
+        })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let _already_started = match format {
+        Format::Text => builder.try_init(),
+        Format::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
