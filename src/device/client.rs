@@ -112,7 +112,7 @@ impl Client {
         let response = tokio::time::timeout(stall_timeout, request)
             .await
             .map_err(|_elapsed| TransferError::Stalled(stall_timeout))?
-            .map_err(TransferError::Unreachable)?;
+            .map_err(TransferError::no_answer)?;
         Ok(Answer {
             response,
             what: what(locator),

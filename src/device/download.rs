@@ -192,35 +192,32 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Appends a body, which is `part` of the artifact, as it arrives.
+    /// Appends a body, which is `part` of the artifact, as it arrives. What a body has beyond that is not looked at:
+    /// the digests decide about the bytes that belong here.
     async fn receive(&mut self, mut answer: Answer, part: ByteRange) -> Result<Ended, DeviceError> {
-        let mut arrived = 0;
+        let mut missing = part.len;
         let mut batch = Batch::new();
         loop {
             let next = answer.chunk().await;
             if let Ok(Some(chunk)) = &next {
+                let mut chunk = chunk.clone();
+                chunk.truncate(usize::try_from(missing).unwrap_or(usize::MAX));
                 let bytes = chunk.len() as u64;
-                arrived += bytes;
+                missing -= bytes;
                 self.transferred += bytes;
-                if arrived > part.len {
-                    return Err(self.wrong_length(&answer, part, arrived));
-                }
                 self.watcher.advance(bytes);
-                batch.push(chunk.clone());
+                batch.push(chunk);
             }
-            if batch.is_due() || !matches!(next, Ok(Some(_))) {
+            if batch.is_due() || missing == 0 || !matches!(next, Ok(Some(_))) {
                 let chunks = batch.take();
                 if let Some(bad) = self.with_part(move |part| part.append(&chunks)).await? {
                     return Ok(Ended::Bad(bad, answer.trace()));
                 }
             }
             match next {
+                _ if missing == 0 => return Ok(Ended::Complete),
                 Ok(Some(_)) => {}
-                Ok(None) if arrived == part.len => return Ok(Ended::Complete),
-                Ok(None) => {
-                    let missing = part.len - arrived;
-                    return Ok(Ended::Broken(TransferError::Short { missing }));
-                }
+                Ok(None) => return Ok(Ended::Broken(TransferError::Short { missing })),
                 Err(failure) => return Ok(Ended::Broken(failure)),
             }
         }
@@ -228,17 +225,13 @@ impl<'a> Download<'a> {
 
     fn check_length(&self, answer: &Answer, part: ByteRange) -> Result<(), DeviceError> {
         match answer.content_length() {
-            Some(length) if length != part.len => Err(self.wrong_length(answer, part, length)),
+            Some(actual) if actual != part.len => Err(DeviceError::WrongLength {
+                url: self.client.url(&self.locator),
+                expected: part.len,
+                actual,
+                trace: answer.trace(),
+            }),
             _ => Ok(()),
-        }
-    }
-
-    fn wrong_length(&self, answer: &Answer, part: ByteRange, actual: u64) -> DeviceError {
-        DeviceError::WrongLength {
-            url: self.client.url(&self.locator),
-            expected: part.len,
-            actual,
-            trace: answer.trace(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Owns the wording and the blame: the network (`TransferError`, worth another try), the edge or the origin, this
 //! machine, the request. Never decides whether to try again: that is `retry.rs`.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -102,7 +103,7 @@ pub enum DeviceError {
         url: String,
         /// By the release document, of what was asked for.
         expected: u64,
-        /// By the answer: its `Content-Length`, or what had arrived when it was too much.
+        /// By the answer's `Content-Length`.
         actual: u64,
         /// Through which cache.
         trace: Trace,
@@ -205,12 +206,15 @@ impl fmt::Display for DamagedRange {
     }
 }
 
-/// One transfer that did not come to its end: worth another try.
+/// One transfer that did not come to its end. Most are worth another try.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// No connection, or one that broke before an answer.
     #[error("the server cannot be reached")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
+    /// Somebody answers there, and it is not who the URL names, or this machine does not know who vouches for it.
+    #[error("the server's certificate is not trusted (SSL_CERT_FILE names other roots)")]
+    Untrusted(#[source] hyper_util::client::legacy::Error),
     /// Connecting, or waiting for the next byte, took too long.
     #[error("nothing arrived for {} s", .0.as_secs_f32())]
     Stalled(Duration),
@@ -233,6 +237,32 @@ pub enum TransferError {
         /// Through which cache.
         trace: Trace,
     },
+}
+
+impl TransferError {
+    /// Why there is no answer.
+    pub(super) fn no_answer(error: hyper_util::client::legacy::Error) -> Self {
+        if error.source().is_some_and(is_bad_certificate) {
+            Self::Untrusted(error)
+        } else {
+            Self::Unreachable(error)
+        }
+    }
+
+    /// Whether another try may end otherwise.
+    pub(super) fn is_temporary(&self) -> bool {
+        !matches!(self, Self::Untrusted(_))
+    }
+}
+
+/// Looks inside I/O errors too: they show what they wrap only to those who ask for it.
+fn is_bad_certificate(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+    matches!(
+        error.downcast_ref(),
+        Some(rustls::Error::InvalidCertificate(_))
+    ) || wrapped.is_some_and(|wrapped| is_bad_certificate(wrapped))
+        || error.source().is_some_and(is_bad_certificate)
 }
 
 /// What an answer says about the cache that it came through: what an operator of that cache will ask for.

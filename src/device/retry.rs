@@ -39,7 +39,7 @@ impl Retry {
         url: &str,
         failure: TransferError,
     ) -> Result<(), DeviceError> {
-        if self.failures >= self.retries_max {
+        if self.failures >= self.retries_max || !failure.is_temporary() {
             return Err(DeviceError::Transfer {
                 url: url.to_owned(),
                 tries: self.failures + 1,
