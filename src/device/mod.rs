@@ -1,12 +1,25 @@
 //! The reference client: check → download → resume → verify → rename into place.
 //!
-//! Owns how a device behaves towards an edge. Never trusts a byte before its digest matched; never prints.
+//! Owns how a device behaves towards an edge. Never trusts a byte before its digest matched; never prints. [`get`] is
+//! the whole of it; [`Client`] has its steps, for whoever wants to take them alone. Read next: `check.rs` for the chain
+//! of trust, `download.rs` for what each answer means, `part.rs` for what is on disk meanwhile.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{ArtifactName, ChannelName, Digest, Platform, Product, Version};
+
+mod check;
+mod client;
+mod download;
+mod error;
+mod part;
+mod retry;
+
+pub use client::{Answer, Ask, Client, Patience};
+pub use download::Delivered;
+pub use error::{DamagedRange, DeviceError, Trace, TransferError};
 
 /// What to fetch and where to put it.
 #[derive(Clone, Debug)]
@@ -72,31 +85,49 @@ pub enum GotState {
 
 /// Told how far a download is, and each request made (the demo prints them).
 pub trait Watcher: Send + Sync {
-    /// The artifact has `size` bytes of which `have` are already here.
+    /// The artifact has `size` bytes of which `have` are already here. Called again, with less, when bytes that were
+    /// counted had to be dropped.
     fn start(&self, size: u64, have: u64);
     /// So many more bytes arrived.
     fn advance(&self, bytes: u64);
-    /// A request was answered: what it was for, the status, the body bytes that arrived, how long it took.
+    /// A request was answered: what it was for ("channel", "release", "artifact"), the status, the body bytes that
+    /// arrived, how long it took until the body ended or was broken off.
     fn request(&self, what: &str, status: u16, bytes: u64, took: Duration);
 }
 
-/// Why a device has no update.
-#[derive(Debug, thiserror::Error)]
-pub enum DeviceError {
-    /// Filled in by the owner of this module.
-    #[error("placeholder")]
-    Placeholder,
-}
+/// Nobody looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Unwatched;
 
-impl DeviceError {
-    /// The exit code: 1 failed, 2 usage, 4 not found, 5 damaged.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        1
-    }
+impl Watcher for Unwatched {
+    fn start(&self, _size: u64, _have: u64) {}
+    fn advance(&self, _bytes: u64) {}
+    fn request(&self, _what: &str, _status: u16, _bytes: u64, _took: Duration) {}
 }
 
 /// Checks the channel and, unless the artifact is already in place, downloads, resumes and verifies it.
-pub async fn get(_request: GetRequest, _watcher: Arc<dyn Watcher>) -> Result<Got, DeviceError> {
-    Err(DeviceError::Placeholder)
+pub async fn get(request: GetRequest, watcher: Arc<dyn Watcher>) -> Result<Got, DeviceError> {
+    let patience = Patience {
+        stall_timeout: request.stall_timeout,
+        retries_max: request.retries_max,
+    };
+    let client = Client::new(&request.from, patience, watcher)?;
+    let channel = client.check(&request.product, &request.channel).await?;
+    let release = client
+        .release_document(&request.product, &channel.release)
+        .await?;
+    let artifact = check::choose(&release, &request.choice)?;
+    let delivered = client
+        .download(&release.id(), artifact, &request.output)
+        .await?;
+    Ok(Got {
+        version: release.version.clone(),
+        artifact: artifact.name.clone(),
+        size: artifact.size,
+        sha256: artifact.sha256,
+        path: delivered.path,
+        state: delivered.state,
+        bytes_transferred: delivered.bytes_transferred,
+        bytes_resumed: delivered.bytes_resumed,
+    })
 }
