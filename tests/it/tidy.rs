@@ -45,8 +45,9 @@ const ROOT_FOLDERS: [&str; 7] = [
 ];
 
 /// The files whose purpose is what a clippy ban is about.
-const BANS_LIFTED_IN: [&str; 4] = [
+const BANS_LIFTED_IN: [&str; 5] = [
     "src/config/raw.rs", // the environment
+    "src/crash.rs",      // the environment, in the tests' builds only
     "src/assembly.rs",   // the clock
     "src/store/",        // renames that the contract's verbs allow
     "src/device/",       // a verified artifact is renamed into place
@@ -400,7 +401,7 @@ fn a_path_of_one_machine_is_found() {
     );
 }
 
-/// A key is documented by a comment on its line or right above it; commented-out keys (`#key = 1`) are keys too.
+/// A key is documented by a comment on its line or right above it; commented-out keys (`# key = 1`) are keys too.
 fn undocumented_keys(file: &SourceFile) -> Vec<String> {
     if !file.path.starts_with("config/") || !file.has_extension("toml") {
         return Vec::new();
@@ -408,12 +409,8 @@ fn undocumented_keys(file: &SourceFile) -> Vec<String> {
     let mut found = Vec::new();
     let mut above = "";
     for (line, text) in file.lines() {
-        let name = text
-            .trim_start_matches('#')
-            .split('=')
-            .next()
-            .unwrap_or("")
-            .trim_end();
+        let key = text.strip_prefix("# ").unwrap_or(text);
+        let name = key.split('=').next().unwrap_or("").trim_end();
         let is_key = text.contains('=')
             && !name.is_empty()
             && name
@@ -434,7 +431,7 @@ fn every_configuration_key_is_explained() {
 
 #[test]
 fn a_key_without_an_explanation_is_found() {
-    let text = "[server]\n# Where devices connect.\nlisten = \"x\"\nadmin = \"y\"\n#threads = 1\nlog = 1 # Text.\n";
+    let text = "[server]\n# Where devices connect.\nlisten = \"x\"\nadmin = \"y\"\n\n# threads = 1\nlog = 1 # Text.\n";
     let found = undocumented_keys(&SourceFile::imagined("config/x.toml", text));
     assert_eq!(found.len(), 2, "{found:?}");
 }

@@ -6,10 +6,11 @@
 use super::sources::{SourceFile, Token};
 
 /// Each module at the top of the crate and the floor it stands on. A new module takes its place here first.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("model", 0),
     ("config", 1),
     ("telemetry", 1),
+    ("crash", 1),
     ("store", 2),
     ("http", 2),
     ("catalog", 3),
