@@ -471,6 +471,35 @@ fn a_wide_line_is_found_unless_it_cannot_be_wrapped() {
     assert_eq!(of(&"ä".repeat(120)), 0);
 }
 
+/// A comment that sends its reader to a document must name one that is here.
+fn dangling_citations(file: &SourceFile) -> Vec<String> {
+    let is_name = |c: char| c.is_ascii_uppercase() || c == '_' || c == '-';
+    let mut found = Vec::new();
+    for (line, text) in file.lines() {
+        for (at, _) in text.match_indices(".md") {
+            let name = text[..at].rsplit(|c| !is_name(c)).next().unwrap_or("");
+            let cited = format!("{name}.md");
+            if !name.is_empty() && !ROOT_FILES.contains(&cited.as_str()) {
+                found.push(format!("{}:{line}: there is no {cited}", file.path));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_cited_document_is_here() {
+    is_none(&findings_in(&repository(), dangling_citations));
+}
+
+#[test]
+fn a_citation_of_a_missing_document_is_found() {
+    let missing = concat!("MANUAL", ".md");
+    let text = format!("// See {missing} and CONTRIBUTING.md, x.md.\n");
+    let found = dangling_citations(&SourceFile::imagined("src/x.rs", &text));
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
 /// A dependency says why it is here on its own line, or its group (lines without a gap) does in its first.
 fn unexplained_dependencies(file: &SourceFile) -> Vec<String> {
     if file.path != "Cargo.toml" {
