@@ -16,8 +16,22 @@
     clippy::disallowed_types,
     reason = "black-box tests live in real time and in the real environment"
 )]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table of cases is one list, however long"
+)]
 
 /// A running origin, a published fixture, a client that believes nothing.
 mod harness;
-/// The standard release is served byte for byte.
-mod wire_smoke;
+
+// The wire: what every answer must be, byte by byte.
+/// R12, R13: preconditions.
+mod wire_conditionals;
+/// R2 to R5: where requests end, and what becomes of the connection.
+mod wire_framing;
+/// R1, R2, R25: which heads are requests at all.
+mod wire_head;
+/// R6: how large a request may be.
+mod wire_limits;
+/// R7 to R11: methods and metadata.
+mod wire_methods;

@@ -1,13 +1,15 @@
 //! What every test of the executable stands on.
 //!
-//! `cli` runs commands, `fixture` makes the files of the standard release, `origin` starts and kills servers, `wire`
-//! speaks HTTP byte by byte, `proc` reads what the kernel knows about a process, `table` runs rows. Never imports the
+//! `cli` runs commands, `fixture` makes the files of the standard release, `origin` starts and kills servers,
+//! `wire` speaks HTTP byte by byte, `script` runs raw exchanges, `proc` reads
+//! what the kernel knows about a process, `table` runs rows. Never imports the
 //! library under test. Read `origin` first.
 
 pub mod cli;
 pub mod fixture;
 pub mod origin;
 pub mod proc;
+pub mod script;
 pub mod table;
 pub mod wire;
 

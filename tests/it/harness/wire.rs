@@ -21,6 +21,8 @@ pub struct Conn {
 /// The head of one answer, syntax checked.
 #[derive(Clone, Debug)]
 pub struct Head {
+    /// 0 or 1, of `HTTP/1.x`.
+    pub minor: u8,
     pub status: u16,
     pub reason: String,
     /// In the order received; names as sent.
@@ -232,6 +234,11 @@ impl Conn {
             .expect("a connected socket");
     }
 
+    /// The same, where the other side may have ended the connection already.
+    pub fn half_close_if_open(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
     /// Ends the connection by a reset, as a crashed client does.
     pub fn reset(self) {
         let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
@@ -432,12 +439,13 @@ fn parse_head(bytes: &[u8]) -> Result<Head, String> {
         .ok_or("no empty line")?
         .split("\r\n");
     let status_line = lines.next().ok_or("no status line")?;
-    let (status, reason) = parse_status_line(status_line)?;
+    let (minor, status, reason) = parse_status_line(status_line)?;
     let mut fields = Vec::new();
     for line in lines {
         fields.push(parse_field(line)?);
     }
     let head = Head {
+        minor,
         status,
         reason,
         fields,
@@ -446,9 +454,11 @@ fn parse_head(bytes: &[u8]) -> Result<Head, String> {
     Ok(head)
 }
 
-fn parse_status_line(line: &str) -> Result<(u16, String), String> {
-    let rest = line
-        .strip_prefix("HTTP/1.1 ")
+fn parse_status_line(line: &str) -> Result<(u8, u16, String), String> {
+    let versions = [("HTTP/1.1 ", 1), ("HTTP/1.0 ", 0)];
+    let (minor, rest) = versions
+        .iter()
+        .find_map(|(prefix, minor)| Some((*minor, line.strip_prefix(prefix)?)))
         .ok_or("a status line that does not begin with `HTTP/1.1 `")?;
     let (code, reason) = rest.split_once(' ').ok_or("no space after the status")?;
     if code.len() != 3 || !code.bytes().all(|b| b.is_ascii_digit()) || code < "100" {
@@ -457,7 +467,7 @@ fn parse_status_line(line: &str) -> Result<(u16, String), String> {
     if !reason.bytes().all(|b| matches!(b, b' '..=b'~')) {
         return Err("a control character in the reason".into());
     }
-    Ok((code.parse().unwrap(), reason.to_owned()))
+    Ok((minor, code.parse().unwrap(), reason.to_owned()))
 }
 
 fn parse_field(line: &str) -> Result<(String, String), String> {
