@@ -35,3 +35,9 @@ mod wire_head;
 mod wire_limits;
 /// R7 to R11: methods and metadata.
 mod wire_methods;
+/// R15: several ranges.
+mod wire_multirange;
+/// R17, R18: paths.
+mod wire_paths;
+/// R14, R16: one range.
+mod wire_ranges;

@@ -106,7 +106,7 @@ impl Random {
 
 /// The strong entity tag that an artifact with these bytes must have, quotes included.
 pub fn etag(body: &[u8]) -> String {
-    format!("\"{}\"", hex(&Sha256::digest(body)))
+    format!("\"{}\"", sha256_hex(body))
 }
 
 /// The `Repr-Digest` that an artifact with these bytes must have (RFC 9530).
@@ -117,11 +117,14 @@ pub fn repr_digest(body: &[u8]) -> String {
     format!("sha-256=:{text}:")
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
+/// The SHA-256 of `bytes` as documents have it.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
 }
 
 /// The URL of an artifact of the standard release.
