@@ -1,0 +1,33 @@
+//! What every test of the executable stands on.
+//!
+//! `cli` runs commands, `fixture` makes the files of the standard release, `origin` starts and kills servers,
+//! `wire` speaks HTTP byte by byte, `script` runs raw exchanges, `proc` reads
+//! what the kernel knows about a process, `table` runs rows. Never imports the
+//! library under test. Read `origin` first.
+
+pub mod cli;
+pub mod fixture;
+pub mod origin;
+pub mod proc;
+pub mod script;
+pub mod table;
+pub mod wire;
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that should happen at once. Long, because it is only ever reached by a failure
+/// and the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks `look` every few milliseconds until it finds something; panics after `within`.
+#[track_caller]
+pub fn poll<T>(within: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

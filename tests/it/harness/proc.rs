@@ -1,0 +1,47 @@
+//! What the kernel knows about a process: memory, descriptors, processor time. Never asks the process itself.
+
+use std::fs;
+use std::time::Duration;
+
+/// Memory of its own, in bytes: pages that are not of a file, so mappings of artifacts are not counted.
+pub fn anonymous_bytes(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process lives");
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Anonymous:"))
+        .expect("smaps_rollup has `Anonymous`");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kib * 1024
+}
+
+/// Open descriptors.
+pub fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("the process lives")
+        .count()
+}
+
+/// Processor time used so far, by all threads, in user and kernel.
+pub fn processor_time(pid: u32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process lives");
+    // The second field is the program's name in parentheses and may hold spaces; `utime` and `stime` are 14 and 15.
+    let after_name = &text[text.rfind(')').unwrap() + 2..];
+    let fields: Vec<&str> = after_name.split(' ').collect();
+    let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    // USER_HZ is 100 on every Linux that Rust supports.
+    Duration::from_millis(ticks * 10)
+}
+
+/// Raises this process's limit on descriptors so that it can hold `wanted`; false where the hard limit forbids it.
+pub fn raise_descriptor_limit(wanted: u64) -> bool {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return true;
+    }
+    if limit.maximum.is_some_and(|maximum| maximum < wanted) {
+        return false;
+    }
+    limit.current = Some(wanted);
+    setrlimit(Resource::Nofile, limit).is_ok()
+}
