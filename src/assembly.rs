@@ -13,8 +13,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, StoreLocation};
-use crate::publish::{Clock, Publisher};
-use crate::server::{self, Listeners, ServeError};
+use crate::model::Clock;
+use crate::publish::Publisher;
+use crate::server::{self, Listeners, ServeError, Surroundings};
 use crate::store::disk::DirectoryStore;
 use crate::store::{Store, StoreError};
 
@@ -140,7 +141,11 @@ impl Origin {
     pub fn run(self, shutdown: &CancellationToken) -> Result<(), AssemblyError> {
         Ok(server::run(
             self.listeners,
-            self.store,
+            Surroundings {
+                store: self.store,
+                clock: clock(),
+                access_log: Box::new(io::stdout()),
+            },
             &self.config,
             shutdown,
         )?)
