@@ -1,4 +1,4 @@
-//! `headwater get`: the device.
+//! `headwater get`: the device. Never downloads anything itself: `device/` does.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `headwater publish`: creates a release, and moves a channel to it where asked.
+//! `headwater publish`: creates a release, and moves a channel to it where asked. Never touches the store itself.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `headwater show`: one release in full.
+//! `headwater show`: one release in full. Never writes.
 
 use std::fmt::Write as _;
 

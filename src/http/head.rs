@@ -1,7 +1,7 @@
 //! The request head: received bytes in, everything the origin wants to know of a request out.
 //!
 //! The only parser of requests in the program: what follows (hyper, routing, the plan) sees the outcome and never the
-//! bytes, so that no two parsers can disagree about where a request ends (HTTP.md R2). Strict by RFC 9112; what is
+//! bytes, so that no two parsers can disagree about where a request ends (R2 in CONTRIBUTING.md). Strict by RFC 9112; what is
 //! merely odd (`|` in a path) is left to routing. Never does I/O, knows no time-outs. Read next: `request_line.rs`,
 //! `fields.rs`.
 
@@ -72,7 +72,7 @@ pub(super) struct Line {
 }
 
 impl RequestHead {
-    /// The path: still percent-encoded, without query and fragment, never empty. `*` and the authority of a CONNECT
+    /// The path: still percent-encoded, without the query, never empty. `*` and the authority of a CONNECT
     /// are their own path, which routes to nothing.
     #[must_use]
     pub fn path(&self) -> &[u8] {

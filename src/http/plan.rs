@@ -1,7 +1,7 @@
 //! The plan: a request head and the facts of an object in, what to send out.
 //!
-//! Owns the decision, all of it: methods, preconditions, ranges, and the frame of a multipart answer. Pure, so that it
-//! is tested without a socket. The header fields of each plan are in `reply.rs`; the bytes move in `server/`.
+//! Owns the decision, all of it: methods, preconditions, ranges, and the frame of a multipart answer. Never does
+//! I/O, so that it is tested without a socket. The header fields of each plan are in `reply.rs`; the bytes move in `server/`.
 
 use std::fmt::Write as _;
 

@@ -12,7 +12,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use super::head::Refusal;
 use super::range;
 use super::reply::Reply;
-use super::representation::ascii;
+use super::representation::{NOSNIFF, ascii};
 
 /// What went wrong, from the client's point of view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,6 +125,7 @@ pub fn problem(problem: Problem) -> Reply {
         HeaderValue::from_static("application/problem+json"),
     );
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     let cache_control = match problem {
         Problem::NotFound => "public, max-age=1",
         _ => "no-store",

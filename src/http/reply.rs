@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use super::plan::Plan;
 use super::problem::{Problem, problem};
 use super::range;
-use super::representation::{Representation, ascii};
+use super::representation::{NOSNIFF, Representation, ascii};
 use crate::model::Locator;
 
 /// Status and fields, and the body when it is not made of an object's bytes.
@@ -85,6 +85,7 @@ pub fn found(to: &Locator, cache_control: &HeaderValue) -> Reply {
     headers.insert(header::LOCATION, ascii(to.to_url_path()));
     headers.insert(header::CACHE_CONTROL, cache_control.clone());
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     Reply {
         status: StatusCode::FOUND,
         headers,
@@ -103,6 +104,7 @@ pub fn healthy() -> Reply {
     );
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(BODY.len()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     Reply {
         status: StatusCode::OK,
         headers,

@@ -67,6 +67,9 @@ pub enum RepresentationError {
     Date(Timestamp),
 }
 
+/// A browser that meets an answer of ours must not take it for something else than it says.
+pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+
 /// RFC 9530 §3.
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
@@ -107,10 +110,7 @@ impl Representation {
             REPR_DIGEST,
             ascii(format!("sha-256=:{}:", description.sha256.to_base64())),
         );
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         Ok(Self {
             len: description.len,
             etag,

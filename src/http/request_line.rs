@@ -28,6 +28,7 @@ const BAD_FORM: Refusal =
     Refusal::BadRequest("the request target has no form that its method allows");
 const BAD_AUTHORITY: Refusal =
     Refusal::BadRequest("the authority in the request target is not valid");
+const HAS_FRAGMENT: Refusal = Refusal::BadRequest("the request target has a fragment");
 
 /// Reads the request line at the start of `bytes`; `None` when its end is not there yet. `is_full` says that no more
 /// bytes will be looked at: a target that is still going on is then what is too long.
@@ -129,7 +130,7 @@ fn find_path(method: &[u8], target: &[u8]) -> Result<Range<usize>, Refusal> {
         };
     }
     if target[0] == b'/' {
-        return Ok(0..end_of_path(target, 0));
+        return Ok(0..end_of_path(target, 0)?);
     }
     if target == b"*" && method == b"OPTIONS" {
         return Ok(0..1);
@@ -153,12 +154,15 @@ fn find_path(method: &[u8], target: &[u8]) -> Result<Range<usize>, Refusal> {
         return Err(BAD_AUTHORITY);
     }
     let path_start = authority_start + authority_len;
-    Ok(path_start..end_of_path(target, path_start))
+    Ok(path_start..end_of_path(target, path_start)?)
 }
 
-/// A fragment is never part of a target URI (RFC 9110 §7.1); a client that sends one means the path before it.
-fn end_of_path(target: &[u8], start: usize) -> usize {
-    memchr::memchr2(b'?', b'#', &target[start..]).map_or(target.len(), |len| start + len)
+/// No form of a target has a fragment (RFC 9112 §3.2); cutting one off would give every object a second spelling.
+fn end_of_path(target: &[u8], start: usize) -> Result<usize, Refusal> {
+    if memchr::memchr(b'#', &target[start..]).is_some() {
+        return Err(HAS_FRAGMENT);
+    }
+    Ok(memchr::memchr(b'?', &target[start..]).map_or(target.len(), |len| start + len))
 }
 
 /// RFC 9112 §3.2.3: host and port, both present.
@@ -340,13 +344,11 @@ mod tests {
     }
 
     #[test]
-    fn origin_form_gives_the_path_before_query_and_fragment() {
+    fn origin_form_gives_the_path_before_the_query() {
         for (target, path) in [
             ("/", "/"),
             ("/?", "/"),
-            ("/#", "/"),
-            ("/a?b?c#d", "/a"),
-            ("/a#b?c", "/a"),
+            ("/a?b?c", "/a"),
             ("//a//b/", "//a//b/"),
             ("/%2e%2E/x", "/%2e%2E/x"),
             ("/a/../b", "/a/../b"),
@@ -366,7 +368,6 @@ mod tests {
             ("HTTPS://h/a?b", "/a"),
             ("http://h", "/"),
             ("http://h?q", "/"),
-            ("http://h#f", "/"),
             ("http://h/", "/"),
             ("http://[::1]:8080/a", "/a"),
             ("http://h:/a", "/a"),
@@ -401,6 +402,11 @@ mod tests {
             "a/b",
             "?q",
             "#f",
+            "/#",
+            "/a#b?c",
+            "/a?b#c",
+            "http://h#f",
+            "http://h/a#f",
             "..",
             "%2f",
         ] {

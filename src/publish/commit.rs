@@ -1,6 +1,6 @@
 //! A publish from end to end: scan, reserve, ingest, settle, commit.
 //!
-//! Owns the order. What is referred to exists before the reference: the release document comes last, and its
+//! Owns the order; never reads an input (`ingest.rs`) or writes a byte (the store) itself. What is referred to exists before the reference: the release document comes last, and its
 //! creation is the commit. A crash before it leaves artifacts that nobody can see and the next publish of the version
 //! uses or replaces.
 

@@ -1,6 +1,6 @@
 //! Moving a channel: promote and rollback.
 //!
-//! Owns what a channel may point at and what happens when two move it at once. The release is reserved meanwhile, so
+//! Never writes a release. Owns what a channel may point at and what happens when two move it at once. The release is reserved meanwhile, so
 //! that nobody retires it between the check and the swap.
 
 use bytes::Bytes;

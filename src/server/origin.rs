@@ -1,6 +1,7 @@
 //! The data listener's handler: route → plan → emit.
 //!
-//! Owns which object a path is, what its headers say, and which failure has which status. All of the protocol is in
+//! Owns which object a path is, what its headers say, and which failure has which status. Never decides
+//! protocol: all of that is in
 //! `http/plan.rs`; what exists is in `catalog/index.rs`. A path that was asked for a moment ago is answered without
 //! leaving the thread.
 

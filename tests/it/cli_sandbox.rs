@@ -1,4 +1,4 @@
-//! The real binary in a directory of its own, with an empty environment.
+//! The real binary in a directory of its own, with an empty environment; never the developer's settings or store.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What goes to which stream, and what happens when nobody reads it.
+//! What goes to which stream, and what happens when nobody reads it; only results may be on standard output.
 
 use std::fs::OpenOptions;
 use std::process::Stdio;
