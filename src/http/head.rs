@@ -242,13 +242,13 @@ mod tests {
 
     #[test]
     fn a_plain_request_is_read_whole() {
-        let head = head_of(b"GET /a/b?c#d HTTP/1.1\r\nHost: h\r\nUser-Agent: x\r\n\r\n");
+        let head = head_of(b"GET /a/b?c HTTP/1.1\r\nHost: h\r\nUser-Agent: x\r\n\r\n");
         assert_eq!(
             (head.method, head.version),
             (Method::Get, HttpVersion::Http11)
         );
         assert_eq!(head.method_name(), b"GET");
-        assert_eq!(head.target(), b"/a/b?c#d");
+        assert_eq!(head.target(), b"/a/b?c");
         assert_eq!(head.path(), b"/a/b");
         assert!(head.persistent && !head.has_body && !head.expects_continue);
         assert_eq!((head.range, head.presented_secret), (None, None));
@@ -491,7 +491,7 @@ mod tests {
         let value = "[!-~]([ -~\t]{0,30}[!-~])?";
         (
             select(vec!["GET", "HEAD", "POST", "get", "M-SEARCH"]),
-            "(/[!-\"$->@-~]{0,20}){1,3}(\\?[!-~]{0,9})?",
+            "(/[!-\"$->@-~]{0,20}){1,3}(\\?[!-\"$-~]{0,9})?",
             "1\\.[0-9]",
             vec((name, value), 0..8),
         )

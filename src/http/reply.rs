@@ -273,6 +273,7 @@ mod tests {
                 ("cache-control", "public, max-age=30"),
                 ("content-length", "0"),
                 ("location", "/artifacts/agent/1.0%2Bb1/a%20b"),
+                ("x-content-type-options", "nosniff"),
             ]
         );
     }

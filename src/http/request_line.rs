@@ -278,7 +278,8 @@ mod tests {
                 b"b HTTP/1.1\r\nHost: h\r\n\r\n",
             ]
             .concat();
-            assert_eq!(is_bad(&input), !byte.is_ascii_graphic(), "{byte:#x}");
+            let is_legal = byte.is_ascii_graphic() && byte != b'#';
+            assert_eq!(is_bad(&input), !is_legal, "{byte:#x}");
         }
     }
 
