@@ -3,7 +3,7 @@
 //! Owns its format (schema 1) and how it moves: `revision` only grows. Never does I/O: `publish/promote.rs` swaps
 //! it in the store.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{DocumentError, Release};
@@ -80,12 +80,18 @@ impl Channel {
         }
     }
 
-    /// The channel after it moved to `release`.
+    /// The channel after it moved to `release`. `updated_at` grows with every move, by a second at least, whatever the
+    /// clock says: it is the `Last-Modified` by which a device without `ETag` asks whether something changed.
     #[must_use]
     pub fn moved(&self, release: Pointer, at: Timestamp, why: Option<String>) -> Self {
+        let second = SignedDuration::from_secs(1);
+        let next_second = self
+            .updated_at
+            .checked_add(second)
+            .unwrap_or(self.updated_at);
         Self {
             revision: self.revision + 1,
-            updated_at: whole_seconds(at),
+            updated_at: whole_seconds(at.max(next_second)),
             previous: Some(self.release.clone()),
             release,
             reason: why,
