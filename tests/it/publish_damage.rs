@@ -9,12 +9,12 @@ use headwater::model::Digest;
 use headwater::publish::{ErrorKind, Progress, PublishError, Silent};
 use headwater::store::disk::DirectoryStore;
 
-use crate::support::engineer::{Engineer, publisher_to, tree};
+use crate::support::engineer::{Engineer, publisher_to, request, tree};
 use crate::support::mount::Mount;
 
 async fn refusal(engineer: &Engineer, path: &std::path::Path) -> PublishError {
     let before = tree(engineer.store.path());
-    let request = engineer.request("agent", "1.0", &[path]);
+    let request = request("agent", "1.0", &[path]);
     let error = engineer
         .publisher
         .publish(request, Arc::new(Silent))
@@ -90,7 +90,7 @@ async fn two_files_for_one_name_are_refused() {
         engineer.files(&[("a", b"1")]),
         engineer.files(&[("b", b"1")]),
     ] {
-        let request = engineer.request("agent", "1.0", &[&one, &other]);
+        let request = request("agent", "1.0", &[&one, &other]);
         let error = engineer
             .publisher
             .publish(request, Arc::new(Silent))
@@ -140,7 +140,7 @@ async fn an_input_that_changes_while_it_is_read_is_refused() {
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
         let meddler = Meddler(std::sync::Mutex::new(Some(Box::new(move || meddle(&path)))));
-        let request = engineer.request("agent", "1.0", &[&folder]);
+        let request = request("agent", "1.0", &[&folder]);
         let error = engineer
             .publisher
             .publish(request, Arc::new(meddler))
@@ -214,7 +214,7 @@ async fn a_full_disk_fails_clearly_and_the_repeat_succeeds_when_there_is_room() 
     let filler = disk.path().join("filler");
     for room in [11, 4, 1] {
         std::fs::write(&filler, vec![0; (24 - room) << 20]).unwrap();
-        let request = engineer.request("agent", "1.0", &[&folder]);
+        let request = request("agent", "1.0", &[&folder]);
         let error = publisher
             .publish(request, Arc::new(Silent))
             .await
@@ -225,7 +225,7 @@ async fn a_full_disk_fails_clearly_and_the_repeat_succeeds_when_there_is_room() 
         assert!(tree(&store.path().join("artifacts")).is_empty());
         std::fs::remove_file(&filler).unwrap();
     }
-    let request = engineer.request("agent", "1.0", &[&folder]);
+    let request = request("agent", "1.0", &[&folder]);
     publisher.publish(request, Arc::new(Silent)).await.unwrap();
     assert!(
         publisher
@@ -261,7 +261,7 @@ async fn a_read_only_store_is_listed_verified_and_rehearsed_but_not_written() {
         .await
         .unwrap();
     let folder = engineer.files(&[("a", b"2")]);
-    let mut request = engineer.request("agent", "2.0", &[&folder]);
+    let mut request = request("agent", "2.0", &[&folder]);
     let error = publisher
         .publish(request.clone(), Arc::new(Silent))
         .await

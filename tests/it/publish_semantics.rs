@@ -7,7 +7,7 @@ use headwater::model::{Digest, PIECE_BYTES, Platform, Product};
 use headwater::publish::{ErrorKind, Mode, PublishState, Silent};
 use headwater::store::Store as _;
 
-use crate::support::engineer::{Counter, Engineer, artifact, publisher_to, tree};
+use crate::support::engineer::{Counter, Engineer, artifact, publisher_to, request, tree};
 use crate::support::release_id;
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn digests_of_the_whole_and_of_every_piece_are_right_at_every_edge() {
         .map(|(name, bytes)| (name.as_str(), *bytes))
         .collect();
     let folder = engineer.files(&files);
-    let request = engineer.request("agent", "1.0", &[&folder]);
+    let request = request("agent", "1.0", &[&folder]);
     let counter = Arc::new(Counter::default());
     let published = engineer
         .publisher
@@ -89,7 +89,7 @@ async fn the_same_bytes_again_change_nothing() {
         .unwrap();
     let before = tree(engineer.store.path());
     let folder = engineer.files(&[("a", b"bytes")]);
-    let mut request = engineer.request("agent", "1.0", &[&folder]);
+    let mut request = request("agent", "1.0", &[&folder]);
     request.notes = Some("other notes do not count".into());
     request.platforms = vec![(artifact("a"), Platform::parse("linux/x86_64").unwrap())];
     let again = engineer
@@ -139,7 +139,7 @@ async fn other_bytes_are_refused_with_the_artifact_and_both_digests() {
 async fn a_dry_run_hashes_and_writes_nothing() {
     let engineer = Engineer::new();
     let folder = engineer.files(&[("a", b"bytes")]);
-    let mut request = engineer.request("agent", "1.0", &[&folder]);
+    let mut request = request("agent", "1.0", &[&folder]);
     request.mode = Mode::DryRun;
     let before = tree(engineer.store.path());
     let would = engineer
@@ -166,7 +166,7 @@ async fn a_dry_run_hashes_and_writes_nothing() {
 async fn a_platform_must_name_an_artifact_of_the_release() {
     let engineer = Engineer::new();
     let folder = engineer.files(&[("a", b"bytes")]);
-    let mut request = engineer.request("agent", "1.0", &[&folder]);
+    let mut request = request("agent", "1.0", &[&folder]);
     request.platforms = vec![(artifact("b"), Platform::parse("linux/x86_64").unwrap())];
     let error = engineer
         .publisher
@@ -221,7 +221,7 @@ async fn two_publishers_of_the_same_bytes_agree_and_of_others_one_wins() {
         let large = vec![7; 5 << 20];
         let first = engineer.files(&[("a", b"one"), ("large", &large)]);
         let second = engineer.files(&[("a", second), ("large", &large)]);
-        let requests = [&first, &second].map(|folder| engineer.request("agent", "1.0", &[folder]));
+        let requests = [&first, &second].map(|folder| request("agent", "1.0", &[folder]));
         let [one, two] = requests;
         let silent = || Arc::new(Silent);
         let (one, two) = tokio::join!(

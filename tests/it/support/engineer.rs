@@ -46,16 +46,6 @@ impl Engineer {
         folder
     }
 
-    pub fn request(&self, product: &str, version: &str, paths: &[&Path]) -> PublishRequest {
-        PublishRequest {
-            id: release_id(product, version),
-            paths: paths.iter().map(|path| path.to_path_buf()).collect(),
-            platforms: Vec::new(),
-            notes: None,
-            mode: Mode::Commit,
-        }
-    }
-
     /// Publishes these files.
     pub async fn publish(
         &self,
@@ -64,7 +54,7 @@ impl Engineer {
         files: &[(&str, &[u8])],
     ) -> Result<Published, PublishError> {
         let folder = self.files(files);
-        let request = self.request(product, version, &[&folder]);
+        let request = request(product, version, &[&folder]);
         self.publisher.publish(request, Arc::new(Silent)).await
     }
 
@@ -110,6 +100,17 @@ impl Engineer {
     /// A file in the store.
     pub fn stored(&self, key: &str) -> PathBuf {
         self.store.path().join(key)
+    }
+}
+
+/// What to publish, without any of the options.
+pub fn request(product: &str, version: &str, paths: &[&Path]) -> PublishRequest {
+    PublishRequest {
+        id: release_id(product, version),
+        paths: paths.iter().map(|path| path.to_path_buf()).collect(),
+        platforms: Vec::new(),
+        notes: None,
+        mode: Mode::Commit,
     }
 }
 
