@@ -1,7 +1,7 @@
 //! Moving a channel: promote and rollback.
 //!
 //! Owns what a channel may point at and what happens when two move it at once. The release is reserved meanwhile, so
-//! that nobody retires it between the check and the swap.
+//! that nobody retires it between the check and the swap. Never writes below `artifacts`.
 
 use bytes::Bytes;
 

@@ -178,6 +178,14 @@ fn survive(points: &[&str], prepare: impl Fn(&Scene), arguments: impl Fn(&Scene)
         run_whole(&scene);
         assert_eq!(scene.state(), expected, "{at}");
         scene.check_undamaged(at);
+        if arguments[0] == "publish" {
+            let left = tree(&scene.engineer.stored(".headwater/tmp"));
+            assert_eq!(
+                left,
+                BTreeMap::new(),
+                "{at}: the repeat takes the dead one's room back"
+            );
+        }
         let pruned = scene.run(&["prune", "--keep", "9"]);
         assert_eq!(pruned.code, Some(0), "{at}: {pruned:?}");
         assert_eq!(

@@ -205,6 +205,28 @@ async fn every_kind_of_damage_is_found_and_named_and_the_rest_still_looked_at() 
 }
 
 #[tokio::test]
+async fn a_release_that_is_retired_during_a_verification_is_not_damaged() {
+    let engineer = Arc::new(Engineer::new());
+    let names = ["a", "b", "c", "d", "e"];
+    let files = names.map(|name| (name, name.as_bytes()));
+    engineer.publish("agent", "1.0", &files).await.unwrap();
+    let folder = engineer.stored("artifacts/agent/1.0");
+    let retire = move || {
+        let mark = r#"{ "schema": 1, "retired_at": "2026-11-22T10:00:00Z", "reason": "x" }"#;
+        std::fs::write(folder.join("retired.json"), mark).unwrap();
+        std::fs::remove_file(folder.join("e")).unwrap();
+    };
+    let meddler = Meddler(std::sync::Mutex::new(Some(Box::new(retire))));
+    let found = engineer
+        .publisher
+        .verify(None, None, Arc::new(meddler))
+        .await
+        .unwrap();
+    assert!(!engineer.stored("artifacts/agent/1.0/e").exists());
+    assert_eq!(found.damage, []);
+}
+
+#[tokio::test]
 async fn a_full_disk_fails_clearly_and_the_repeat_succeeds_when_there_is_room() {
     let disk = Mount::tmpfs("24m");
     let store = Arc::new(DirectoryStore::init(disk.path().join("store")).unwrap());

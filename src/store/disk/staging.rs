@@ -179,8 +179,16 @@ pub(super) fn try_sweep(root: &OwnedFd, mode: Sweep) -> Result<Option<Vec<Entry>
 }
 
 fn is_alive(folder: &OwnedFd) -> Result<bool, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC; // enough for a lock
-    match rustix::fs::openat(folder, ALIVE, flags, Mode::empty()) {
+    let open = |access| {
+        let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(folder, ALIVE, flags, Mode::empty())
+    };
+    // NFS wants the right to write for an exclusive lock; a local file system does not, and may not give it.
+    let alive = match open(OFlags::RDWR) {
+        Err(Errno::ROFS | Errno::ACCESS) => open(OFlags::RDONLY),
+        opened => opened,
+    };
+    match alive {
         Ok(alive) => Ok(!lock::try_flock(&alive)?),
         Err(Errno::NOENT) => Ok(false), // it died between the two steps of its creation or of its end
         Err(errno) => Err(errno),
