@@ -41,8 +41,16 @@ mod armed {
         is_over: AtomicBool,
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a crash point works in any module, before and without a configuration"
+    )]
+    fn setting(name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
     static CRASH: LazyLock<Option<Crash>> = LazyLock::new(|| {
-        let text = std::env::var("HEADWATER_CRASH_AT").ok()?;
+        let text = setting("HEADWATER_CRASH_AT")?;
         let (name, nth) = text.split_once(':').unwrap_or((&text, "1"));
         Some(Crash {
             name: name.to_owned(),
@@ -52,7 +60,7 @@ mod armed {
     });
 
     static PAUSE: LazyLock<Option<Pause>> = LazyLock::new(|| {
-        let text = std::env::var("HEADWATER_PAUSE_AT").ok()?;
+        let text = setting("HEADWATER_PAUSE_AT")?;
         let (name, path) = text.split_once(':')?;
         Some(Pause {
             name: name.to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! Owns the order; never reads an input (`ingest.rs`) or writes a byte (the store) itself. What is referred to exists before the reference: the release document comes last, and its
 //! creation is the commit. A crash before it leaves artifacts that nobody can see and the next publish of the version
-//! uses or replaces.
+//! uses or replaces. Never moves a channel: a release that no channel names harms nobody.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::{
 use crate::catalog::{Artifact, Pieces, RELEASE_BYTES_MAX, Release};
 use crate::crash;
 use crate::model::{ArtifactName, Digest, Locator, PIECE_BYTES, Platform, ReleaseId};
-use crate::store::{Created, Key, Store};
+use crate::store::{Created, Key, Store, Sweep};
 
 /// Small files under way at one time: while some wait for the file system, others keep both hashing and writing busy.
 /// More only takes memory, [`SMALL_BYTES_MAX`] each.
@@ -79,6 +79,8 @@ async fn perform(
     let store = &publisher.store;
     let _reservation = store.reserve(&scope(&draft.id)).await?;
     crash::point("publish.reserved");
+    // Best effort: the room that a dead publisher's files take may be what this one needs.
+    let _ = store.sweep(Sweep::Remove).await;
     records::refuse_retired(&**store, &draft.id).await?;
     if let Some((release, _)) = records::release(&**store, &draft.id).await? {
         return confirm(draft, release, progress).await;

@@ -181,7 +181,10 @@ pub enum PublishError {
     #[error("there is no release of {0} in this store")]
     NoProduct(Product),
     /// That version is not published.
-    #[error("there is no release {0} in this store; `headwater releases {product}` lists what there is", product = .0.product)]
+    #[error(
+        "there is no release {0} in this store; `headwater releases {product}` lists what there is",
+        product = .0.product
+    )]
     NoRelease(ReleaseId),
     /// That channel never pointed anywhere.
     #[error("{product} has no channel `{channel}`; `headwater promote` creates one")]

@@ -1,8 +1,7 @@
 //! From a file on this machine to an artifact in the store: one read, all digests.
 //!
-//! Owns how reading, hashing and writing overlap, and the proof that an input stood still. Never decides whether a
-//! release may exist. Memory is flat: a large file
-//! goes through [`BUFFERS`] buffers, a small one through one.
+//! Owns how reading, hashing and writing overlap, and the proof that an input stood still. Memory is flat: a large file
+//! goes through [`BUFFERS`] buffers, a small one through one. Never decides what a digest means for a release.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,7 +1,7 @@
 //! Moving a channel: promote and rollback.
 //!
-//! Never writes a release. Owns what a channel may point at and what happens when two move it at once. The release is reserved meanwhile, so
-//! that nobody retires it between the check and the swap.
+//! Owns what a channel may point at and what happens when two move it at once. The release is reserved meanwhile, so
+//! that nobody retires it between the check and the swap. Never writes below `artifacts`.
 
 use bytes::Bytes;
 

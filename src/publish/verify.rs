@@ -41,6 +41,7 @@ pub(super) async fn verify(
         verification.check_artifacts(release).await?;
     }
     while verification.collect_one().await {}
+    verification.forgive_the_retired().await?;
     if version.is_none() {
         verification.check_channels(product).await?;
     }
@@ -163,6 +164,20 @@ impl Verification {
             }
             Some(Err(failed)) => std::panic::resume_unwind(failed.into_panic()),
         }
+    }
+
+    /// A release that was retired while its artifacts were looked at has lost them rightly.
+    async fn forgive_the_retired(&mut self) -> Result<(), PublishError> {
+        for damage in std::mem::take(&mut self.found.damage) {
+            if let Some(Locator::Artifact(id, _)) = Locator::from_store_key(&damage.key) {
+                let mark = records::key(&Locator::Retirement(id))?;
+                if self.store.stat(&mark).await?.is_some() {
+                    continue;
+                }
+            }
+            self.found.damage.push(damage);
+        }
+        Ok(())
     }
 
     async fn check_channels(&mut self, product: Option<&Product>) -> Result<(), PublishError> {

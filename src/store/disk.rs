@@ -170,6 +170,9 @@ impl Directory {
     }
 
     fn error(&self, action: &'static str, subject: &str, source: io::Error) -> StoreError {
+        if subject.is_empty() {
+            return StoreError::new(action, self.path.display(), source);
+        }
         StoreError::new(action, self.path.join(subject).display(), source)
     }
 

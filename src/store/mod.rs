@@ -163,9 +163,14 @@ pub trait Store: Send + Sync + Debug {
     /// Keeps other publishers out of `scope` until the reservation is dropped; waits for one who holds it. Asks again
     /// and again instead of blocking a thread, so that dropping the future ends the wait.
     async fn reserve(&self, scope: &str) -> Result<Box<dyn Reservation>, StoreError> {
+        let mut is_waiting = false;
         loop {
             if let Some(reservation) = self.try_reserve(scope).await? {
                 return Ok(reservation);
+            }
+            if !is_waiting {
+                tracing::info!(scope, "waiting for another command that holds {scope}");
+                is_waiting = true;
             }
             tokio::time::sleep(RESERVE_INTERVAL).await;
         }

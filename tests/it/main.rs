@@ -35,6 +35,14 @@ mod tidy;
 mod store_contract;
 /// What only a directory can get wrong.
 mod store_directory;
+/// What publish, promote, rollback, retire and prune promise.
+mod publish_semantics;
+/// Kill -9 at every step, and two at once.
+mod publish_crash;
+/// Full disks, missing permissions, flipped bytes.
+mod publish_damage;
+/// Any series of operations and crashes equals a plain map.
+mod publish_property;
 
 // The command line and its configuration.
 /// The whole story, and that it leaves nothing behind.

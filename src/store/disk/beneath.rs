@@ -17,7 +17,7 @@ pub(super) const FOLDER_MODE: Mode = Mode::from_raw_mode(0o775);
 /// A folder that can be listed and synced.
 pub(super) const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
-/// A file for reading. `NONBLOCK`: a FIFO in the tree must not stop the thread that looks at it (R18).
+/// A file for reading. `NONBLOCK`: a FIFO in the tree must not stop the thread that looks at it.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Opens the folder `path`, or `root` itself for the empty path.

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::beneath::{self, FILE_MODE, FOLDER};
@@ -48,8 +48,8 @@ impl Staging {
         let open = || -> Result<(OwnedFd, OwnedFd), Errno> {
             let folder = beneath::open_folder(&parent, &name)?;
             let alive = create(&folder, ALIVE)?;
-            // Nobody else can have it: the gate is ours and the folder is new.
-            lock::try_flock(&alive)?;
+            // Nobody else keeps it: the folder is new, and who only looks (`Sweep::DryRun`) lets go at once.
+            rustix::fs::flock(&alive, FlockOperation::LockExclusive)?;
             Ok((folder, alive))
         };
         let (folder, alive) = open().inspect_err(|_| remove_folder(&parent, &name))?;
@@ -144,8 +144,13 @@ pub(super) fn try_sweep(root: &OwnedFd, mode: Sweep) -> Result<Option<Vec<Entry>
         Err(Errno::NOENT) => return Ok(Some(Vec::new())),
         result => result?,
     };
-    let Some(_gate) = Lock::try_acquire(root, GATE)? else {
-        return Ok(None);
+    // Only looking needs no gate, and must work on a store that cannot be written.
+    let _gate = match mode {
+        Sweep::DryRun => None,
+        Sweep::Remove => match Lock::try_acquire(root, GATE)? {
+            Some(gate) => Some(gate),
+            None => return Ok(None),
+        },
     };
     let mut found = Vec::new();
     for name in listing::folders(&parent)? {
@@ -174,8 +179,16 @@ pub(super) fn try_sweep(root: &OwnedFd, mode: Sweep) -> Result<Option<Vec<Entry>
 }
 
 fn is_alive(folder: &OwnedFd) -> Result<bool, Errno> {
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::openat(folder, ALIVE, flags, Mode::empty()) {
+    let open = |access| {
+        let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(folder, ALIVE, flags, Mode::empty())
+    };
+    // NFS wants the right to write for an exclusive lock; a local file system does not, and may not give it.
+    let alive = match open(OFlags::RDWR) {
+        Err(Errno::ROFS | Errno::ACCESS) => open(OFlags::RDONLY),
+        opened => opened,
+    };
+    match alive {
         Ok(alive) => Ok(!lock::try_flock(&alive)?),
         Err(Errno::NOENT) => Ok(false), // it died between the two steps of its creation or of its end
         Err(errno) => Err(errno),

@@ -2,7 +2,7 @@
 //!
 //! Never names an object (`place.rs` does). Owns how writing and write-back overlap. An object that arrives in one chunk costs one trip to a blocking thread; a
 //! large one is flushed behind the writer, so that the disk works while the next bytes are hashed and little is left
-//! to wait for in `settle`.
+//! to wait for in `settle`. Never makes anything durable by itself: that is `settle`'s.
 
 use std::fs::File;
 use std::io;

@@ -7,6 +7,8 @@ use headwater::model::{ArtifactName, ChannelName, Locator, Product, ReleaseId, V
 use headwater::store::disk::DirectoryStore;
 use headwater::store::{Created, Key, Store};
 
+pub mod command;
+pub mod engineer;
 pub mod mount;
 
 /// The key of an artifact of `agent 1.0`.
