@@ -11,6 +11,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use crate::config::{
     Config, Environment, Flags, ProcessEnvironment, Resolved, log_directives, schema,
 };
+use crate::publish::PublishError;
 use crate::telemetry;
 
 mod channels;
@@ -173,6 +174,11 @@ impl StoreArgs {
     fn config(&self, context: &Context) -> Result<Config, Failure> {
         Ok(context.load(self.config.as_deref(), &self.flags())?.config)
     }
+}
+
+/// A product or version that is not there: most often misspelt.
+fn or_list_releases(error: PublishError) -> Failure {
+    Failure::from(error).hint_on(Exit::NotFound, "`headwater releases` lists what there is")
 }
 
 /// The command line itself, for completions and man pages.
