@@ -1,4 +1,7 @@
 //! `headwater get`: the device.
+//!
+//! Owns the flags, the patience of a person at a desk, and what is printed. Never speaks HTTP and never touches the
+//! artifact: `device/` does.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{
-    Config, Environment, Flags, ProcessEnvironment, Resolved, log_directives, schema,
+    Config, Environment, Flags, ProcessEnvironment, Resolved, log_directives, schema, wants_colours,
 };
 use crate::publish::PublishError;
-use crate::telemetry;
+use crate::telemetry::{self, Colours};
 
 mod channels;
 mod completions;
@@ -86,19 +86,26 @@ enum Command {
 struct Context {
     output: Output,
     environment: ProcessEnvironment,
+    colours: Colours,
 }
 
 /// Runs the program and says how it ended.
 #[must_use]
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
+    let colours = if wants_colours(&ProcessEnvironment) {
+        Colours::Auto
+    } else {
+        Colours::Never
+    };
     let cli = match Cli::try_parse_from(argv) {
         Ok(cli) => cli,
-        Err(error) => return output::parser_message(&error).code(),
+        Err(error) => return output::parser_message(&error, colours).code(),
     };
     let output = Output::new(if cli.quiet { Talk::Quiet } else { Talk::Normal });
     let context = Context {
         output,
         environment: ProcessEnvironment,
+        colours,
     };
     match dispatch(cli.command, &context) {
         Ok(()) => Exit::Done.code(),
@@ -139,6 +146,7 @@ impl Context {
         Ok(telemetry::start(
             directives.as_deref().unwrap_or(default),
             format,
+            self.colours,
         )?)
     }
 

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::failure::{Exit, Failure};
 use crate::device::Watcher;
 use crate::publish::Progress;
+use crate::telemetry::Colours;
 
 /// What a command found out or did, for people and for programs.
 pub trait Report: Serialize {
@@ -138,25 +139,18 @@ fn complain(text: &str) {
 
 /// Prints what clap has to say: a help text as a result, an error as an error.
 #[must_use]
-pub fn parser_message(error: &clap::Error) -> Exit {
+pub fn parser_message(error: &clap::Error, colours: Colours) -> Exit {
     let message = error.render();
+    let text = |is_terminal: bool| match colours {
+        Colours::Auto if is_terminal => message.ansi().to_string(),
+        Colours::Auto | Colours::Never => message.to_string(),
+    };
     if error.use_stderr() {
-        let is_terminal = io::stderr().is_terminal();
-        complain(&if is_terminal {
-            message.ansi().to_string()
-        } else {
-            message.to_string()
-        });
+        complain(&text(io::stderr().is_terminal()));
         return Exit::Usage;
     }
-    let is_terminal = io::stdout().is_terminal();
-    let text = if is_terminal {
-        message.ansi().to_string()
-    } else {
-        message.to_string()
-    };
     let output = Output::new(Talk::Normal);
-    match output.result(&text) {
+    match output.result(&text(io::stdout().is_terminal())) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             output.failure(&failure);

@@ -1,4 +1,6 @@
 //! `headwater publish`: creates a release, and moves a channel to it where asked.
+//!
+//! Owns what the flags mean together and the promised JSON document. Never reads an input file: `publish/` does.
 
 use std::path::PathBuf;
 

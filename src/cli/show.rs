@@ -1,4 +1,7 @@
 //! `headwater show`: one release in full.
+//!
+//! Owns the two forms in which a release is printed. Never prints text of a document as it stands: it could steer a
+//! terminal.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,6 @@
 //! What goes to which stream, and what happens when nobody reads it.
+//!
+//! Owns pipes, full devices, colours and the variables that every command knows.
 
 use std::fs::OpenOptions;
 use std::process::Stdio;

@@ -1,4 +1,6 @@
 //! `config/origin.toml` explains every key, and says nothing that is not so.
+//!
+//! Owns the agreement of three places: the file, the schema and the defaults.
 
 use std::collections::BTreeMap;
 use std::path::Path;
