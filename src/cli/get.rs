@@ -1,7 +1,4 @@
-//! `headwater get`: the device.
-//!
-//! Owns the flags, the patience of a person at a desk, and what is printed. Never speaks HTTP and never touches the
-//! artifact: `device/` does.
+//! `headwater get`: the device. Never downloads anything itself: `device/` does.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,6 +1,4 @@
-//! `headwater publish`: creates a release, and moves a channel to it where asked.
-//!
-//! Owns what the flags mean together and the promised JSON document. Never reads an input file: `publish/` does.
+//! `headwater publish`: creates a release, and moves a channel to it where asked. Never touches the store itself.
 
 use std::path::PathBuf;
 

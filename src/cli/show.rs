@@ -1,7 +1,4 @@
-//! `headwater show`: one release in full.
-//!
-//! Owns the two forms in which a release is printed. Never prints text of a document as it stands: it could steer a
-//! terminal.
+//! `headwater show`: one release in full. Never writes.
 
 use std::fmt::Write as _;
 

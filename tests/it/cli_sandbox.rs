@@ -1,6 +1,4 @@
-//! The real binary in a directory of its own, with an empty environment.
-//!
-//! Owns processes: no test starts, signals or waits for one by itself, so that none is left behind.
+//! The real binary in a directory of its own, with an empty environment; never the developer's settings or store.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};

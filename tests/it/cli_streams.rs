@@ -1,6 +1,4 @@
-//! What goes to which stream, and what happens when nobody reads it.
-//!
-//! Owns pipes, full devices, colours and the variables that every command knows.
+//! What goes to which stream, and what happens when nobody reads it; only results may be on standard output.
 
 use std::fs::OpenOptions;
 use std::process::Stdio;

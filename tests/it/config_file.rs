@@ -1,6 +1,4 @@
-//! `config/origin.toml` explains every key, and says nothing that is not so.
-//!
-//! Owns the agreement of three places: the file, the schema and the defaults.
+//! `config/origin.toml` explains every key; it never says what is not so.
 
 use std::collections::BTreeMap;
 use std::path::Path;
