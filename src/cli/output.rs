@@ -2,7 +2,6 @@
 //!
 //! Owns tables, JSON, progress bars and the form of an error. Never decides what is said; commands do.
 
-use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,9 +41,9 @@ impl Form {
 /// Whether anything but results and errors is said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Talk {
-    /// Progress and remarks.
+    /// Progress too.
     Normal,
-    /// Neither.
+    /// Nothing else.
     Quiet,
 }
 
@@ -85,13 +84,6 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Err(error) => Err(Failure::new(Exit::Failed, StdoutError(error))),
             Ok(()) => Ok(()),
-        }
-    }
-
-    /// Says something to people that is not a result.
-    pub fn note(self, text: impl Display) {
-        if self.talk == Talk::Normal {
-            complain(&format!("{text}\n"));
         }
     }
 
