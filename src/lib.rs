@@ -10,8 +10,8 @@
 //! | 5 | [`assembly`] | which store, which clock, which runtime: the only place that names concrete ones |
 //! | 4 | [`server`], [`publish`], [`device`] | serving, publishing, and the reference client |
 //! | 3 | [`catalog`] | releases and channels: their documents and their index |
-//! | 2 | [`store`] | where bytes live |
-//! | 1 | [`config`], [`telemetry`] | every setting with its limits; log lines |
+//! | 2 | [`store`], [`http`] | where bytes live; the protocol as pure functions, from a request head to a plan |
+//! | 1 | [`config`], [`telemetry`], [`crash`] | every setting with its limits; log lines; where a test may kill |
 //! | 0 | [`model`] | names, digests, versions, and the one list of everything that has a URL |
 //!
 //! Start reading at [`model`] for the words, then [`publish`] and [`server`] for the two walks through the system.

@@ -9,10 +9,19 @@ use tracing_subscriber::EnvFilter;
 /// The form of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
-    /// For people; in colours on a terminal.
+    /// For people.
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Whether text for people may be coloured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Colours {
+    /// On a terminal.
+    Auto,
+    /// Nowhere.
+    Never,
 }
 
 /// Log directives that cannot be understood.
@@ -25,7 +34,7 @@ pub struct TelemetryError {
 
 /// Starts logging what `directives` select. Only the first call of a process has an effect, so that a test may run
 /// several servers.
-pub fn start(directives: &str, format: Format) -> Result<(), TelemetryError> {
+pub fn start(directives: &str, format: Format, colours: Colours) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder()
         .with_regex(false) // a directive compares field values as text: patterns from outside are never run
         .parse(directives)
@@ -35,7 +44,7 @@ pub fn start(directives: &str, format: Format) -> Result<(), TelemetryError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(colours == Colours::Auto && std::io::stderr().is_terminal());
     let _already_started = match format {
         Format::Text => builder.try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),

@@ -70,7 +70,8 @@ fn cells(channel: &Channel) -> Vec<String> {
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let publisher = assembly::publisher(&self.store.config(context)?.store)?;
-        let channels = assembly::block_on(publisher.channels(self.product.as_ref()))??;
+        let channels = assembly::block_on(publisher.channels(self.product.as_ref()))?
+            .map_err(super::or_list_releases)?;
         context
             .output
             .report(Form::of(self.json), &Channels(channels))

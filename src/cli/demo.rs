@@ -250,11 +250,13 @@ async fn update(
     let half = CancellationToken::new();
     let witness = Witness::new(output, Some(half.clone()));
     tokio::select! {
+        biased;
+        () = half.cancelled() => {} // drops the download, and its connection with it
         got = device::get(request.clone(), witness.clone()) => {
             got?;
-            return Err(Failure::new(Exit::Failed, "the download ended before it could be broken off"));
+            let whole = "the download ended before it could be broken off";
+            return Err(Failure::new(Exit::Failed, whole));
         }
-        () = half.cancelled() => {} // drops the download, and its connection with it
     }
     let mut requests = witness.requests("breaks off");
     output.result("device     checked the channel, broke the download off half-way\n")?;

@@ -6,11 +6,10 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::failure::Exit;
 use super::output::{Form, Report, printable, size};
 use super::{Context, Failure};
 use crate::assembly;
-use crate::device::{self, Choice, GetRequest, Got, GotState};
+use crate::device::{self, Choice, DeviceError, GetRequest, Got, GotState};
 use crate::model::{ArtifactName, ChannelName, Digest, Platform, Product, Version};
 
 /// Fetch what a channel names: check, download, resume, verify, rename into place
@@ -143,19 +142,18 @@ impl Typed {
             stall_timeout: STALL_TIMEOUT,
         };
         let bar = context.output.bar();
-        let got = assembly::block_on(device::get(request, bar.clone()))?.map_err(|error| {
-            Failure::from(error)
-                .hint_on(
-                    Exit::Usage,
-                    "choose with --artifact NAME or --platform os/arch",
-                )
-                .hint_on(
-                    Exit::Failed,
-                    "what arrived is kept; the same command takes it up again",
-                )
-        })?;
+        let got = assembly::block_on(device::get(request, bar.clone()))?.map_err(with_way_out)?;
         bar.finish();
         let outcome = Outcome::new(&self.product, &self.channel, &got);
         context.output.report(Form::of(self.json), &outcome)
     }
+}
+
+fn with_way_out(error: DeviceError) -> Failure {
+    let hint = match &error {
+        DeviceError::Ambiguous { .. } => "choose with --artifact NAME or --platform os/arch",
+        DeviceError::Transfer { .. } => "what arrived is kept; the same command takes it up again",
+        _ => return Failure::from(error),
+    };
+    Failure::from(error).with_hint(hint)
 }

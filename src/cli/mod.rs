@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{
-    Config, Environment, Flags, ProcessEnvironment, Resolved, log_directives, schema,
+    Config, Environment, Flags, ProcessEnvironment, Resolved, log_directives, schema, wants_colours,
 };
-use crate::telemetry;
+use crate::publish::PublishError;
+use crate::telemetry::{self, Colours};
 
 mod channels;
 mod completions;
@@ -85,19 +86,26 @@ enum Command {
 struct Context {
     output: Output,
     environment: ProcessEnvironment,
+    colours: Colours,
 }
 
 /// Runs the program and says how it ended.
 #[must_use]
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
+    let colours = if wants_colours(&ProcessEnvironment) {
+        Colours::Auto
+    } else {
+        Colours::Never
+    };
     let cli = match Cli::try_parse_from(argv) {
         Ok(cli) => cli,
-        Err(error) => return output::parser_message(&error).code(),
+        Err(error) => return output::parser_message(&error, colours).code(),
     };
     let output = Output::new(if cli.quiet { Talk::Quiet } else { Talk::Normal });
     let context = Context {
         output,
         environment: ProcessEnvironment,
+        colours,
     };
     match dispatch(cli.command, &context) {
         Ok(()) => Exit::Done.code(),
@@ -138,6 +146,7 @@ impl Context {
         Ok(telemetry::start(
             directives.as_deref().unwrap_or(default),
             format,
+            self.colours,
         )?)
     }
 
@@ -173,6 +182,11 @@ impl StoreArgs {
     fn config(&self, context: &Context) -> Result<Config, Failure> {
         Ok(context.load(self.config.as_deref(), &self.flags())?.config)
     }
+}
+
+/// A product or version that is not there: most often misspelt.
+fn or_list_releases(error: PublishError) -> Failure {
+    Failure::from(error).hint_on(Exit::NotFound, "`headwater releases` lists what there is")
 }
 
 /// The command line itself, for completions and man pages.

@@ -2,7 +2,6 @@
 //!
 //! Owns tables, JSON, progress bars and the form of an error. Never decides what is said; commands do.
 
-use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use serde::Serialize;
 use super::failure::{Exit, Failure};
 use crate::device::Watcher;
 use crate::publish::Progress;
+use crate::telemetry::Colours;
 
 /// What a command found out or did, for people and for programs.
 pub trait Report: Serialize {
@@ -41,9 +41,9 @@ impl Form {
 /// Whether anything but results and errors is said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Talk {
-    /// Progress and remarks.
+    /// Progress too.
     Normal,
-    /// Neither.
+    /// Nothing else.
     Quiet,
 }
 
@@ -84,13 +84,6 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Err(error) => Err(Failure::new(Exit::Failed, StdoutError(error))),
             Ok(()) => Ok(()),
-        }
-    }
-
-    /// Says something to people that is not a result.
-    pub fn note(self, text: impl Display) {
-        if self.talk == Talk::Normal {
-            complain(&format!("{text}\n"));
         }
     }
 
@@ -138,25 +131,18 @@ fn complain(text: &str) {
 
 /// Prints what clap has to say: a help text as a result, an error as an error.
 #[must_use]
-pub fn parser_message(error: &clap::Error) -> Exit {
+pub fn parser_message(error: &clap::Error, colours: Colours) -> Exit {
     let message = error.render();
+    let text = |is_terminal: bool| match colours {
+        Colours::Auto if is_terminal => message.ansi().to_string(),
+        Colours::Auto | Colours::Never => message.to_string(),
+    };
     if error.use_stderr() {
-        let is_terminal = io::stderr().is_terminal();
-        complain(&if is_terminal {
-            message.ansi().to_string()
-        } else {
-            message.to_string()
-        });
+        complain(&text(io::stderr().is_terminal()));
         return Exit::Usage;
     }
-    let is_terminal = io::stdout().is_terminal();
-    let text = if is_terminal {
-        message.ansi().to_string()
-    } else {
-        message.to_string()
-    };
     let output = Output::new(Talk::Normal);
-    match output.result(&text) {
+    match output.result(&text(io::stdout().is_terminal())) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             output.failure(&failure);

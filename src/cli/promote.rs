@@ -3,7 +3,6 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::failure::Exit;
 use super::output::{Form, Report};
 use super::{Context, Failure, StoreArgs};
 use crate::assembly;
@@ -94,15 +93,7 @@ impl Typed {
             product: self.product,
             version: self.version,
         };
-        let moved = assembly::block_on(publisher.promote(&id, &self.to, self.reason))?.map_err(
-            |error| {
-                let list = format!(
-                    "`headwater releases {}` lists what can be promoted",
-                    id.product
-                );
-                Failure::from(error).hint_on(Exit::NotFound, list)
-            },
-        )?;
+        let moved = assembly::block_on(publisher.promote(&id, &self.to, self.reason))??;
         context
             .output
             .report(Form::of(self.json), &Move::from(&moved))

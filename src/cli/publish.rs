@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::failure::Exit;
 use super::output::{Form, Report, size};
 use super::{Context, Failure, StoreArgs};
 use crate::assembly::{self, AssemblyError};
@@ -173,10 +172,7 @@ impl Typed {
         let bar = context.output.bar();
         let progress = bar.clone();
         assembly::block_on(async move {
-            let published = target.publisher.publish(request, progress).await.map_err(|error| {
-                Failure::from(error)
-                    .hint_on(Exit::Refused, "a committed version never changes; publish these bytes under a new version")
-            })?;
+            let published = target.publisher.publish(request, progress).await?;
             bar.finish();
             let moved = match &channel {
                 None => None,

@@ -104,7 +104,8 @@ impl Row {
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let publisher = assembly::publisher(&self.store.config(context)?.store)?;
-        let listed = assembly::block_on(publisher.releases(self.product.as_ref()))??;
+        let listed = assembly::block_on(publisher.releases(self.product.as_ref()))?
+            .map_err(super::or_list_releases)?;
         let releases = Releases(listed.into_iter().map(Row::from).collect());
         context.output.report(Form::of(self.json), &releases)
     }

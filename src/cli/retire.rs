@@ -4,7 +4,6 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::failure::Exit;
 use super::output::{Form, Report};
 use super::{Context, Failure, StoreArgs};
 use crate::assembly;
@@ -59,18 +58,7 @@ impl Typed {
             product: self.product,
             version: self.version,
         };
-        let retirement =
-            assembly::block_on(publisher.retire(&id, self.reason))?.map_err(|error| {
-                Failure::from(error)
-                    .hint_on(
-                        Exit::NotFound,
-                        format!("`headwater releases {}` lists what there is", id.product),
-                    )
-                    .hint_on(
-                        Exit::Refused,
-                        "promote another release to the channel first",
-                    )
-            })?;
+        let retirement = assembly::block_on(publisher.retire(&id, self.reason))??;
         let (retired_at, reason) = (retirement.retired_at, retirement.reason);
         let retired = Retired {
             product: &id.product,

@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use super::failure::Exit;
 use super::output::Form;
 use super::promote::Move;
 use super::{Context, Failure, StoreArgs};
@@ -42,10 +41,7 @@ impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let publisher = assembly::publisher(&self.store.config(context)?.store)?;
         let rollback = publisher.rollback(&self.product, &self.channel, self.reason);
-        let moved = assembly::block_on(rollback)?.map_err(|error| {
-            let list = format!("`headwater channels {}` lists its channels", self.product);
-            Failure::from(error).hint_on(Exit::NotFound, list)
-        })?;
+        let moved = assembly::block_on(rollback)??;
         context
             .output
             .report(Form::of(self.json), &Move::from(&moved))

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::failure::Exit;
 use super::output::{Column, Form, Report, printable, table};
 use super::{Context, Failure, StoreArgs};
 use crate::assembly;
@@ -115,10 +114,7 @@ impl Typed {
             product: self.product,
             version: self.version,
         };
-        let (listed, _document) = assembly::block_on(publisher.show(&id))?.map_err(|error| {
-            let list = format!("`headwater releases {}` lists what there is", id.product);
-            Failure::from(error).hint_on(Exit::NotFound, list)
-        })?;
+        let (listed, _document) = assembly::block_on(publisher.show(&id))??;
         context
             .output
             .report(Form::of(self.json), &Shown::from(&listed))

@@ -91,9 +91,7 @@ impl Typed {
         let publisher = assembly::publisher(&self.store.config(context)?.store)?;
         let bar = context.output.bar();
         let verify = publisher.verify(self.product.as_ref(), self.version.as_ref(), bar.clone());
-        let verified = assembly::block_on(verify)?.map_err(|error| {
-            Failure::from(error).hint_on(Exit::NotFound, "`headwater releases` lists what there is")
-        })?;
+        let verified = assembly::block_on(verify)?.map_err(super::or_list_releases)?;
         bar.finish();
         context
             .output

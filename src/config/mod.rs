@@ -15,7 +15,7 @@ pub mod schema;
 mod show;
 mod validate;
 
-pub use raw::{Environment, Flags, ProcessEnvironment, Source, log_directives};
+pub use raw::{Environment, Flags, ProcessEnvironment, Source, log_directives, wants_colours};
 pub use show::HIDDEN;
 
 /// Everything an operator may set.

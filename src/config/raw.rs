@@ -47,6 +47,12 @@ pub fn log_directives(environment: &dyn Environment) -> Option<String> {
     environment.variable(LOG_VARIABLE)
 }
 
+/// Whether people want colours on a terminal (<https://no-color.org>).
+#[must_use]
+pub fn wants_colours(environment: &dyn Environment) -> bool {
+    environment.variable("NO_COLOR").is_none()
+}
+
 /// Settings from the command line: key, flag, value.
 #[derive(Clone, Debug, Default)]
 pub struct Flags(Vec<(&'static str, &'static str, Value)>);

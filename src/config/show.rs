@@ -39,7 +39,7 @@ impl Resolved {
 /// A duration as the parser reads it back.
 pub(super) fn print_span(span: Duration) -> String {
     const HOUR: u64 = 3600;
-    if span.subsec_millis() == 0 && span.as_secs() > 0 && span.as_secs() % HOUR == 0 {
+    if span.subsec_millis() == 0 && span.as_secs() > 0 && span.as_secs().is_multiple_of(HOUR) {
         format!("{}h", span.as_secs() / HOUR)
     } else if span.subsec_millis() == 0 {
         format!("{}s", span.as_secs())

@@ -1,5 +1,9 @@
 //! Exit codes and error texts: each class once, each text as a user sees it.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
+use socket2::{Domain, Socket, Type};
+
 use crate::cli_sandbox::Sandbox;
 
 /// Runs one command after another in one directory and holds each to its snapshot.
@@ -155,11 +159,11 @@ fn what_is_not_as_published_is_exit_code_5_and_named() {
 #[test]
 fn an_edge_that_does_not_answer_is_exit_code_1() {
     let sandbox = Sandbox::new();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    // Bound, so that nobody else gets the port, and not listening, so that it refuses.
+    let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    silent.bind(&free.into()).unwrap();
+    let port = silent.local_addr().unwrap().as_socket().unwrap().port();
     let from = format!("http://127.0.0.1:{port}");
     let ran = sandbox.run(&["get", "agent", "--channel", "stable", "--from", &from]);
     assert_eq!(ran.code, 1, "{}", ran.transcript());

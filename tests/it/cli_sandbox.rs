@@ -22,6 +22,9 @@ pub struct Ran {
 /// Longer than anything here takes on a loaded machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Short against a test, long against a look.
+const INTERVAL: Duration = Duration::from_millis(5);
+
 impl Sandbox {
     pub fn new() -> Self {
         Self {
@@ -177,6 +180,6 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
             return answer;
         }
         assert!(started.elapsed() < DEADLINE, "waited too long until {what}");
-        std::thread::yield_now();
+        std::thread::sleep(INTERVAL);
     }
 }

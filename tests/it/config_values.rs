@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use headwater::config::{
     AccessLog, Config, ConfigError, Flags, HIDDEN, Resolved, Secret, StoreLocation, schema,
+    wants_colours,
 };
 
 type Variables = BTreeMap<&'static str, &'static str>;
@@ -324,4 +325,33 @@ fn words_and_headers_are_read_as_documented() {
         None
     );
     assert!(file("[server]\naccess_log = \"TEXT\"\n").is_err());
+}
+
+#[test]
+fn show_has_every_key_in_the_order_of_the_schema() {
+    let shown = load("", &Variables::new(), &Flags::default())
+        .unwrap()
+        .to_toml();
+    let mut section = "";
+    let mut keys = Vec::new();
+    for line in shown.lines().filter(|line| !line.is_empty()) {
+        match line.strip_prefix('[') {
+            Some(name) => section = name.trim_end_matches(']'),
+            None => keys.push(format!("{section}.{}", line.split(' ').next().unwrap())),
+        }
+    }
+    assert_eq!(
+        keys,
+        schema::KEYS.iter().map(|key| key.name).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn colours_are_switched_off_by_any_value_of_no_color() {
+    assert!(wants_colours(&Variables::new()));
+    assert!(
+        wants_colours(&Variables::from([("NO_COLOR", "")])),
+        "set to nothing is not set"
+    );
+    assert!(!wants_colours(&Variables::from([("NO_COLOR", "0")])));
 }
