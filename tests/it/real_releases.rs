@@ -85,6 +85,9 @@ fn await_channel(origin: &Origin, version: &str) {
 #[test]
 fn a_device_follows_five_releases_and_a_rollback_with_the_digests_of_their_publisher() {
     let (store, desk) = (StoreDir::empty(), Desk::new());
+    let mut init = cli::command(["init", "--store"]);
+    init.arg(store.path());
+    finish(init);
     let origin = Setup::new().store(&Arc::clone(&store)).start();
     let from = url(&origin, "");
     // One folder for all: an update replaces the version before.

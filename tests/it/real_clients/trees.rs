@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{Desk, Ran, origin_of};
-use crate::harness::fixture;
+use super::{Desk, Ran, origin_of, url};
+use crate::harness::origin::{Origin, Setup, StoreDir};
+use crate::harness::{PATIENCE, fixture, poll};
 use crate::real_releases;
 
 /// Requests that an origin has logged for paths that contain `part`.
-fn requests(origin: &crate::harness::origin::Origin, part: &str) -> usize {
+fn requests(origin: &Origin, part: &str) -> usize {
     origin
         .log()
         .iter()
@@ -207,4 +209,75 @@ fn casync_extracts_an_image_from_a_store_of_chunks() {
         ],
     );
     desk.assert_file("extracted", &new);
+}
+
+#[test]
+fn cargo_fetches_a_crate_from_a_sparse_registry() {
+    let (tree, desk) = (tempfile::tempdir().unwrap(), Desk::new());
+    let cargo = |args: &[&str]| {
+        let mut command = desk.client(env!("CARGO"));
+        // The toolchain's own home holds its settings and its cache; neither is used.
+        command
+            .env("CARGO_HOME", desk.path("cargo-home"))
+            .args(args);
+        super::finish(command)
+    };
+    for name in ["part", "whole"] {
+        fs::create_dir_all(desk.path(name).join("src")).unwrap();
+        fs::write(desk.path(name).join("src/lib.rs"), "//! Nothing.\n").unwrap();
+    }
+    let manifest = "[package]\nname = \"part\"\nversion = \"1.0.0\"\nedition = \"2021\"\n";
+    fs::write(desk.path("part/Cargo.toml"), manifest).unwrap();
+    let packed = [
+        "package",
+        "--quiet",
+        "--allow-dirty",
+        "--no-verify",
+        "--manifest-path",
+    ];
+    cargo(&[&packed[..], &["part/Cargo.toml", "--target-dir", "packed"]].concat());
+    let package = fs::read(desk.path("packed/package/part-1.0.0.crate")).unwrap();
+
+    // The registry names its own address, so that the origin is there before the release.
+    let store = StoreDir::with_files(&[("seed", b"x")]);
+    let origin = Setup::new().store(&Arc::clone(&store)).start();
+    let base = url(&origin, "/artifacts/crates/1");
+    let digest = real_releases::sha256(&package);
+    let line = format!(
+        r#"{{"name":"part","vers":"1.0.0","deps":[],"cksum":"{digest}","features":{{}},"yanked":false}}"#
+    );
+    let registry = tree.path().join("registry");
+    fs::create_dir_all(registry.join("pa/rt")).unwrap();
+    fs::write(registry.join("pa/rt/part"), line + "\n").unwrap();
+    let download = format!("{base}/registry/{{crate}}-{{version}}.crate");
+    fs::write(
+        registry.join("config.json"),
+        format!(r#"{{"dl":"{download}"}}"#),
+    )
+    .unwrap();
+    fs::write(registry.join("part-1.0.0.crate"), &package).unwrap();
+    store
+        .commands()
+        .publish("crates", "1", &[tree.path()], None);
+    poll(PATIENCE, "the registry is visible", || {
+        let answer = origin.get("/artifacts/crates/1/registry/config.json", "");
+        (answer.status == 200).then_some(())
+    });
+
+    let manifest = "[package]\nname = \"whole\"\nversion = \"1.0.0\"\nedition = \"2021\"\n\
+                    [dependencies]\npart = { version = \"1\", registry = \"edge\" }\n";
+    fs::write(desk.path("whole/Cargo.toml"), manifest).unwrap();
+    let index = format!("registries.edge.index=\"sparse+{base}/registry/\"");
+    cargo(&[
+        "--config",
+        &index,
+        "fetch",
+        "--manifest-path",
+        "whole/Cargo.toml",
+    ]);
+    let lock = fs::read_to_string(desk.path("whole/Cargo.lock")).unwrap();
+    assert!(lock.contains(&digest), "{lock}");
+    let cache = desk.path("cargo-home/registry/cache");
+    let cached = fs::read_dir(cache).unwrap().next().unwrap().unwrap().path();
+    assert!(fs::read(cached.join("part-1.0.0.crate")).unwrap() == package);
 }
