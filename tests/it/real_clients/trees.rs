@@ -1,4 +1,5 @@
-//! Clients that need a tree of files, or ask for an artifact by many small parts.
+//! Clients that need a tree of files, or ask for an artifact by many small parts: zsync, zchunk, git, pip, ostree,
+//! casync, cargo. Each makes its tree with the client's own tools, so that nobody here decides what the client expects.
 
 use std::fs;
 use std::path::Path;
