@@ -74,8 +74,8 @@ struct Download<'a> {
     /// Locked only for one step at a time, by the blocking thread that takes it.
     part: Arc<Mutex<Part>>,
     ranges: Ranges,
-    /// The last piece that did not match: asked for alone, and not a third time.
-    suspect: Option<ByteRange>,
+    /// The pieces that did not match once. The last of them is asked for alone, and none is a third time.
+    suspects: Vec<ByteRange>,
     transferred: u64,
     resumed: u64,
 }
@@ -110,7 +110,7 @@ impl<'a> Download<'a> {
             artifact,
             part: Arc::new(Mutex::new(part)),
             ranges: Ranges::Usable,
-            suspect: None,
+            suspects: Vec::new(),
             transferred: 0,
             resumed,
         }
@@ -178,7 +178,7 @@ impl<'a> Download<'a> {
     fn ask(&self) -> (Ask, Option<ByteRange>) {
         let of = self.artifact.sha256;
         let offset = self.len();
-        match self.suspect {
+        match self.suspects.last() {
             _ if self.ranges == Ranges::Unusable => (Ask::Whole, None),
             Some(suspect) if offset < suspect.end() => {
                 let range = ByteRange::new(offset, suspect.end() - offset);
@@ -238,7 +238,7 @@ impl<'a> Download<'a> {
     /// A piece that does not match is fetched once more: a disk or a cache may have flipped a bit on one way. The
     /// second time it is what the edge has.
     fn suspect(&mut self, bad: BadPiece, trace: Trace) -> Result<(), DeviceError> {
-        if self.suspect == Some(bad.range) {
+        if self.suspects.contains(&bad.range) {
             return Err(DeviceError::Damaged(Box::new(DamagedRange {
                 url: self.client.url(&self.locator),
                 range: bad.range,
@@ -252,7 +252,7 @@ impl<'a> Download<'a> {
             "fetching a damaged piece of {} again{trace}",
             self.client.url(&self.locator)
         );
-        self.suspect = Some(bad.range);
+        self.suspects.push(bad.range);
         self.dropped();
         Ok(())
     }

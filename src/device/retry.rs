@@ -96,7 +96,10 @@ mod tests {
         assert_eq!(wait(0, None, 0.0), FIRST_WAIT / 2);
         let spread: Vec<_> = (0..64).map(|_| jitter()).collect();
         assert!(spread.iter().all(|j| (0.0..=1.0).contains(j)), "{spread:?}");
-        assert!(spread.iter().any(|j| *j != spread[0]), "{spread:?}");
+        assert!(
+            spread.iter().any(|j| j.to_bits() != spread[0].to_bits()),
+            "{spread:?}"
+        );
     }
 
     #[test]

@@ -81,3 +81,23 @@ mod wire_multirange;
 mod wire_paths;
 /// R14, R16: one range.
 mod wire_ranges;
+/// R21, R22: memory, descriptors, connections.
+mod robustness_load;
+/// R23: files that change under a running origin, and releases that come and go.
+mod robustness_store;
+/// R19, R20: deadlines.
+mod robustness_timeouts;
+/// R24: the drain.
+mod lifecycle_drain;
+/// Access records and metrics.
+mod lifecycle_records;
+
+// Devices and real clients.
+/// The reference client against an edge that cuts, lies, stalls and forgets.
+mod device;
+/// A real apt repository as one release, used by apt.
+mod apt_repository;
+/// Clients that must work unmodified.
+mod real_clients;
+/// Five versions of a real program, published one after the other.
+mod real_releases;

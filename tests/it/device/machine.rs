@@ -1,4 +1,5 @@
-//! What a device's machine may be like: with root certificates of its own, with a full disk, with little memory.
+//! What a device's machine may be like: with root certificates of its own, without power all of a sudden, with a full
+//! disk, with little memory.
 //!
 //! Runs the executable, because such things belong to a process. The rules themselves are in `device.rs`.
 
@@ -10,9 +11,9 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::edge::{Edge, content};
-use super::{BODY, one_file};
-use crate::harness::cli;
+use super::edge::{Edge, Step, content};
+use super::{BODY, PIECE, one_file, part_path};
+use crate::harness::{PATIENCE, cli, poll};
 
 fn get_command(edge: &Edge, scheme: &str, output: &Path) -> Command {
     let from = format!("{scheme}://{}", edge.address);
@@ -72,6 +73,38 @@ fn an_https_edge_is_trusted_by_its_root_and_only_by_it() {
     let text = String::from_utf8_lossy(&trusting.stderr).into_owned();
     assert_eq!(trusting.status.code(), Some(0), "{text}");
     assert!(fs::read(output.join("app.bin")).unwrap() == *BODY);
+}
+
+#[test]
+fn a_device_that_loses_power_in_the_middle_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let edge = Edge::start(
+        content(&[("app.bin", &BODY, None)], true),
+        [Step::Stall(PIECE + 1000)],
+    );
+    let mut first = get_command(&edge, "http", folder.path());
+    let mut first = first
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    poll(PATIENCE, "a piece is on disk", || {
+        let here = fs::metadata(part_path(folder.path())).map_or(0, |part| part.len());
+        (here >= 1024 * 1024).then_some(())
+    });
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(!folder.path().join("app.bin").exists());
+    let again = get_command(&edge, "http", folder.path()).output().unwrap();
+    assert!(
+        again.status.success(),
+        "{}",
+        String::from_utf8_lossy(&again.stderr)
+    );
+    let report: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(report["state"], "resumed");
+    assert!(fs::read(folder.path().join("app.bin")).unwrap() == *BODY);
+    assert!(edge.asked()[1].starts_with("bytes="), "{:?}", edge.asked());
 }
 
 #[test]
