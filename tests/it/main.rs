@@ -41,3 +41,17 @@ mod wire_multirange;
 mod wire_paths;
 /// R14, R16: one range.
 mod wire_ranges;
+
+// Under pressure: time, number, damage.
+/// R21, R22: memory, descriptors, connections.
+mod robustness_load;
+/// R23: files that change under a running origin, and releases that come and go.
+mod robustness_store;
+/// R19, R20: deadlines.
+mod robustness_timeouts;
+
+// From start to end.
+/// R24: the drain.
+mod lifecycle_drain;
+/// Access records and metrics.
+mod lifecycle_records;

@@ -71,7 +71,7 @@ fn check(rows: &[Row], target: impl Fn(&Facts) -> String) {
             let fields: String = fill(template, &facts)
                 .split(" | ")
                 .filter(|line| !line.is_empty())
-                .map(|line| format!("{line}\r\n"))
+                .flat_map(|line| [line, "\r\n"])
                 .collect();
             for method in ["GET", "HEAD"] {
                 let mut conn = origin.connect();

@@ -3,6 +3,8 @@
 //! Every hostile body holds a whole request; whoever answers it has been tricked. Syntax is in `wire_head`, sizes
 //! are in `wire_limits`.
 
+use std::fmt::Write as _;
+
 use crate::harness::fixture::{self, BASE};
 use crate::harness::origin::Origin;
 use crate::harness::script::End::{Any, Closed, Open};
@@ -240,7 +242,11 @@ fn fifty_pipelined_requests_are_answered_in_order() {
     let requests: Vec<_> = kinds.iter().cycle().take(50).collect();
     let mut wire = String::new();
     for (method, name, fields, _) in &requests {
-        wire += &format!("{method} {BASE}{name} HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+        write!(
+            wire,
+            "{method} {BASE}{name} HTTP/1.1\r\nHost: x\r\n{fields}\r\n"
+        )
+        .unwrap();
     }
     let origin = Origin::shared();
     let mut conn = origin.connect();
