@@ -113,7 +113,8 @@ fn a_record_of_hostile_values_is_still_one_line_of_json() {
     let origin = Setup::new().start();
     let mut conn = Conn::open(origin.data);
     conn.send(
-        b"GET /%0a\"}\\\xff HTTP/1.1\r\nHost: x\r\nRange: \"}{\xfe\r\nX-Amz-Cf-Id: cf-id-hostile\"}\\u0000\r\n\r\n",
+        b"GET /%0a\"}\\\xff HTTP/1.1\r\nHost: x\r\nRange: \"}{\xfe\r\n\
+          X-Amz-Cf-Id: cf-id-hostile\"}\\u0000\r\n\r\n",
     );
     let response = conn.response("GET");
     assert!(matches!(response.status, 400 | 404));

@@ -344,3 +344,51 @@ fn a_publish_that_did_not_commit_is_invisible() {
         );
     }
 }
+
+#[test]
+fn the_first_requests_to_a_fresh_origin_are_all_served() {
+    let (store, big) = store_with_big();
+    let origin = Setup::new().store(&store).start();
+    let start = std::sync::Barrier::new(24);
+    std::thread::scope(|scope| {
+        for n in 0..24 {
+            let (origin, start, big) = (&origin, &start, &big);
+            scope.spawn(move || {
+                let mut conn = origin.connect();
+                start.wait();
+                // The release is loaded, the artifact opened and checked for all of them at once.
+                let tail = conn.get(&fixture::url("big"), "Range: bytes=-1000\r\n");
+                assert_eq!(tail.status, 206, "request {n}");
+                assert!(tail.body == big[BIG_BYTES - 1000..], "request {n}");
+                assert_eq!(
+                    conn.get(&fixture::url("tiny"), "").body,
+                    b"hello",
+                    "request {n}"
+                );
+            });
+        }
+    });
+}
+
+#[test]
+fn a_rollback_is_news_to_who_has_seen_the_newer() {
+    let store = StoreDir::with_files(&[("tiny", b"one")]);
+    let origin = Setup::new().store(&store).start();
+    let first = origin.get(CHANNEL, "");
+    store.publish("2.0.0", &[("tiny", b"two")], Some("stable"));
+    let seen = |version: &str| {
+        poll(VISIBLE_WITHIN, version, || {
+            let document = origin.get(CHANNEL, "");
+            let json: serde_json::Value = serde_json::from_slice(&document.body).ok()?;
+            (json["release"]["version"] == version).then_some(document)
+        })
+    };
+    let second = seen("2.0.0");
+    store.commands().promote("agent", "1.0.0", "stable");
+    let third = seen("1.0.0");
+    // By tag and by date: the revision only grows, also when the release is an older one.
+    assert_ne!(third.need("etag"), second.need("etag"));
+    assert_ne!(third.need("etag"), first.need("etag"));
+    let fields = format!("If-None-Match: {}\r\n", second.need("etag"));
+    assert_eq!(origin.get(CHANNEL, &fields).status, 200);
+}

@@ -12,7 +12,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 
 use super::wire::{self, Conn, Response};
@@ -234,7 +234,8 @@ impl Origin {
     pub fn limit_descriptors(&self, max: u64) {
         let limit = Rlimit {
             current: Some(max),
-            maximum: None,
+            // Inherited from here, and not ours to raise.
+            maximum: getrlimit(Resource::Nofile).maximum,
         };
         prlimit(Some(self.as_pid()), Resource::Nofile, limit).expect("a limit may be lowered");
     }
