@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::fixture::{self, BASE};
-use crate::harness::origin::{Origin, Setup};
+use crate::harness::origin::{Origin, Setup, StoreDir};
 use crate::harness::wire::Conn;
 use crate::harness::{PATIENCE, huge, poll, proc};
 
@@ -185,4 +185,32 @@ fn at_the_limit_of_connections_all_are_served_and_one_more_has_to_wait() {
         conn.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
         conn.try_response("GET").ok().filter(|r| r.status == 200)
     });
+}
+
+#[test]
+fn more_artifacts_than_may_be_open_are_served_in_turn() {
+    let names: Vec<String> = (0..40).map(|n| format!("artifact-{n}")).collect();
+    let bodies: Vec<Vec<u8>> = (0..40).map(|n| fixture::bytes(n, 100_000)).collect();
+    let files: Vec<(&str, &[u8])> = names
+        .iter()
+        .zip(&bodies)
+        .map(|(name, body)| (name.as_str(), body.as_slice()))
+        .collect();
+    let store = StoreDir::with_files(&files);
+    let origin = Setup::new()
+        .config("[limits]\nopen_artifacts_max = 16\n")
+        .store(&store)
+        .start();
+    assert_eq!(origin.get("/healthz", "").status, 200);
+    let baseline = proc::descriptors(origin.pid());
+    let mut conn = origin.connect();
+    for round in 0..3 {
+        for (name, body) in &files {
+            let response = conn.get(&fixture::url(name), "");
+            assert!(response.body == *body, "{name} in round {round}");
+        }
+        // Each open artifact may have one descriptor; this connection has one, too.
+        let open = proc::descriptors(origin.pid()) - baseline;
+        assert!(open <= 16 + 1 + 4, "{open} more descriptors than at rest");
+    }
 }
