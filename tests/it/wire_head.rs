@@ -2,10 +2,11 @@
 //!
 //! Whatever is refused here is refused with the connection: nobody knows where the next request would begin.
 
-use crate::harness::fixture::{self, BASE};
+use crate::harness::fixture::{self, BASE, Random};
 use crate::harness::origin::Origin;
 use crate::harness::script::End::{Any, Closed, Open};
 use crate::harness::script::{row, run_all};
+use crate::harness::wire::Broken;
 
 fn tiny(fields: &str) -> String {
     format!("GET {BASE}tiny HTTP/1.1\r\n{fields}\r\n")
@@ -227,5 +228,51 @@ fn a_head_is_parsed_strictly() {
     ];
     let origin = Origin::shared();
     run_all(origin.data, &rows);
+    origin.assert_alive();
+}
+
+#[test]
+fn a_request_with_random_damage_is_never_a_server_error() {
+    let origin = Origin::shared();
+    let mut random = Random::new(25);
+    let fields =
+        "Host: x\r\nRange: bytes=0-1,3-\r\nIf-None-Match: \"a\", W/\"b\"\r\nContent-Length: 3\r\n";
+    let valid = tiny(fields) + "abc" + &tiny("Host: x\r\n");
+    let interesting = b"\0\r\n \t:;,\"%/\\-*=0\x7f\xff";
+    for round in 0..400 {
+        let mut bytes = valid.clone().into_bytes();
+        for _ in 0..=random.below(3) {
+            let at = usize::try_from(random.below(bytes.len() as u64)).unwrap();
+            let pick = random.below(interesting.len() as u64);
+            let byte = interesting[usize::try_from(pick).unwrap()];
+            match random.below(4) {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        let mut conn = origin.connect();
+        let _ = conn.try_send(&bytes);
+        conn.half_close_if_open();
+        let mut answers = 0;
+        loop {
+            match conn.try_response("GET") {
+                Ok(response) => {
+                    let is_fine = matches!(response.status, 200..=499 | 501 | 505);
+                    assert!(
+                        is_fine,
+                        "round {round}: {response:?} to {}",
+                        bytes.escape_ascii()
+                    );
+                }
+                Err(Broken::Closed { .. }) => break,
+                Err(broken) => panic!("round {round}: {broken} to {}", bytes.escape_ascii()),
+            }
+            answers += 1;
+            // Damage may make a request of the body's bytes, but not more than these.
+            assert!(answers <= 3, "round {round}: {}", bytes.escape_ascii());
+        }
+    }
     origin.assert_alive();
 }

@@ -2,10 +2,12 @@
 //!
 //! The head is counted from the first byte of the request line to the last of the empty line.
 
+use std::fmt::Write as _;
+
 use crate::harness::fixture::BASE;
 use crate::harness::origin::{Origin, Setup};
 use crate::harness::proc;
-use crate::harness::script::End::{Any, Closed, Open};
+use crate::harness::script::End::{Closed, Open};
 use crate::harness::script::{row, run_all};
 
 const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -23,8 +25,11 @@ fn limited() -> Origin {
 
 /// A request with `count` fields, `Host` included.
 fn with_fields(count: usize) -> String {
-    let fields: String = (1..count).map(|n| format!("X-{n}: {n}\r\n")).collect();
-    format!("GET {BASE}tiny HTTP/1.1\r\nHost: x\r\n{fields}\r\n")
+    let mut head = format!("GET {BASE}tiny HTTP/1.1\r\nHost: x\r\n");
+    for n in 1..count {
+        write!(head, "X-{n}: {n}\r\n").unwrap();
+    }
+    head + "\r\n"
 }
 
 /// A request whose head has `len` bytes, in fields of at most 7,000.
@@ -37,7 +42,8 @@ fn with_head_bytes(len: usize) -> String {
         }
         // The last field takes all that is left; none may be too short to be one.
         let line = if left > 7_100 { 7_000 } else { left };
-        head += &format!("X-Long: {}\r\n", "v".repeat(line - "X-Long: \r\n".len()));
+        let value = "v".repeat(line - "X-Long: \r\n".len());
+        write!(head, "X-Long: {value}\r\n").unwrap();
     }
 }
 

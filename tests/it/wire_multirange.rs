@@ -8,6 +8,9 @@ use crate::harness::fixture::{self, Random};
 use crate::harness::origin::{Origin, Setup};
 use crate::harness::wire::{Response, find};
 
+/// First and last bytes of parts.
+type Bounds = [(u64, u64)];
+
 /// One part: first byte, last byte, bytes.
 type Part = (u64, u64, Vec<u8>);
 
@@ -83,7 +86,7 @@ fn part_header(bytes: &[u8], whole: usize, content_type: &str) -> (u64, u64) {
 
 /// Asks for `ranges` of `name` and insists on these parts in this order.
 #[track_caller]
-fn assert_parts(origin: &Origin, name: &str, ranges: &str, expected: &[(u64, u64)]) {
+fn assert_parts(origin: &Origin, name: &str, ranges: &str, expected: &Bounds) {
     let whole = fixture::body(name);
     let mut conn = origin.connect();
     let plain = conn.request("HEAD", &fixture::url(name), "");
@@ -114,7 +117,7 @@ fn assert_parts(origin: &Origin, name: &str, ranges: &str, expected: &[(u64, u64
 fn several_ranges_come_as_parts_in_the_order_asked_for() {
     let origin = Origin::shared();
     #[rustfmt::skip]
-    let rows: &[(&str, &str, &[(u64, u64)])] = &[
+    let rows: &[(&str, &str, &Bounds)] = &[
         ("page", "0-0,2-2", &[(0, 0), (2, 2)]),
         ("page", "100-199,0-9", &[(100, 199), (0, 9)]),
         ("page", "0-9,-10", &[(0, 9), (4086, 4095)]),
@@ -140,7 +143,7 @@ fn comb(count: u64, len: u64, step: u64) -> (String, Vec<(u64, u64)>) {
     (print(&bounds), bounds)
 }
 
-fn print(bounds: &[(u64, u64)]) -> String {
+fn print(bounds: &Bounds) -> String {
     let mut text = String::new();
     for (first, last) in bounds {
         write!(text, "{first}-{last},").unwrap();

@@ -306,7 +306,8 @@ fn nothing_of_a_request_comes_back_in_an_answer() {
         "http://marker.example/",
         "/channels/agent/stable/tiny?marker",
     ] {
-        let fields = "X-Marker: marker\r\nOrigin: http://marker\r\nX-Forwarded-Host: marker\r\nReferer: marker\r\n";
+        let fields = "X-Marker: marker\r\nOrigin: http://marker\r\n\
+                      X-Forwarded-Host: marker\r\nReferer: marker\r\n";
         for method in ["GET", "POST"] {
             let mut conn = origin.connect();
             conn.send(format!(

@@ -3,7 +3,8 @@
 //! Several ranges are in `wire_multirange`.
 
 use crate::harness::fixture::{self, ARTIFACTS, Random};
-use crate::harness::origin::{Origin, Setup, StoreDir};
+use crate::harness::huge;
+use crate::harness::origin::{Origin, Setup};
 use crate::harness::table::each_row;
 use crate::harness::wire::Response;
 
@@ -292,84 +293,33 @@ fn if_range_needs_the_strong_tag_or_the_exact_date() {
     assert_eq!(alone.status, 200, "If-Range without Range");
 }
 
-/// 4 GiB, 4 MiB and 10 bytes of zeros with three marks: across the border of 2^32, just beyond it, and at the end.
-const HUGE_BYTES: u64 = (4 << 30) + (4 << 20) + 10;
-const HUGE_MARKS: [(u64, &[u8]); 3] = [
-    ((4 << 30) - 4, b"before"),
-    ((4 << 30) + 2, b"beyond"),
-    (HUGE_BYTES - 4, b"last"),
-];
-/// Computed once with sha256sum: hashing it in every run would take longer than all other ranges together.
-const HUGE_SHA256: &str = "1f9b1afc07285bbce43b6c7a456e1ef6e198a73b163236a6daed229bdbf65474";
-
-/// Writes the sparse artifact and its release document as DESIGN §4 has them: publishing would write 4 GiB of zeros.
-fn store_of_a_huge_artifact() -> std::sync::Arc<StoreDir> {
-    use std::os::unix::fs::FileExt as _;
-    let store = StoreDir::empty();
-    // Publishing creates what else a store may need.
-    store.publish("1.0.0", &[("tiny", b"hello")], None);
-    let path = store.artifact("2.0.0", "huge");
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let mut options = std::fs::File::options();
-    options.read(true).write(true).create_new(true);
-    let file = options.open(&path).unwrap();
-    file.set_len(HUGE_BYTES).unwrap();
-    for (at, mark) in HUGE_MARKS {
-        file.write_all_at(mark, at).unwrap();
-    }
-    let zeros = fixture::sha256_hex(&vec![0; fixture::PIECE]);
-    let mut pieces = vec![zeros; usize::try_from(HUGE_BYTES.div_ceil(4 << 20)).unwrap()];
-    let piece = fixture::PIECE as u64;
-    for (at, mark) in HUGE_MARKS {
-        for index in [at / piece, (at + mark.len() as u64 - 1) / piece] {
-            let start = index * piece;
-            let len = piece.min(HUGE_BYTES - start);
-            let mut bytes = vec![0; usize::try_from(len).unwrap()];
-            file.read_exact_at(&mut bytes, start).unwrap();
-            pieces[usize::try_from(index).unwrap()] = fixture::sha256_hex(&bytes);
-        }
-    }
-    let document = serde_json::json!({
-        "schema": 1, "product": "agent", "version": "2.0.0",
-        "published_at": "2026-11-22T10:00:00Z", "notes": null,
-        "artifacts": [{
-            "name": "huge", "size": HUGE_BYTES, "sha256": HUGE_SHA256,
-            "content_type": "application/octet-stream",
-            "pieces": { "size": piece, "sha256": pieces },
-        }],
-    });
-    let text = serde_json::to_string_pretty(&document).unwrap();
-    std::fs::write(store.artifact("2.0.0", "release.json"), text).unwrap();
-    store
-}
-
 #[test]
 fn ranges_beyond_4_gib_are_exact() {
-    let origin = Setup::new().store(&store_of_a_huge_artifact()).start();
-    let target = "/artifacts/agent/2.0.0/huge";
+    let origin = Setup::new().store(&huge::store()).start();
+    let (target, whole) = (huge::URL, huge::BYTES);
     let border = 4_u64 << 30;
     #[rustfmt::skip]
     let rows: [(&str, u64, &[u8]); 6] = [
         (&format!("{}-{}", border - 4, border + 7), border - 4, b"beforebeyond"),
         (&format!("{}-{}", border, border + 3), border, b"rebe"),
         (&format!("{}-{}", border + 2, border + 2), border + 2, b"b"),
-        (&format!("{}-", HUGE_BYTES - 4), HUGE_BYTES - 4, b"last"),
-        ("-5", HUGE_BYTES - 5, b"\0last"),
+        (&format!("{}-", huge::BYTES - 4), huge::BYTES - 4, b"last"),
+        ("-5", huge::BYTES - 5, b"\0last"),
         ("4294967295-4294967296", border - 1, b"or"),
     ];
     for (range, first, bytes) in rows {
         let response = origin.get(target, &format!("Range: bytes={range}\r\n"));
         let last = first + bytes.len() as u64 - 1;
-        let expected = format!("bytes {first}-{last}/{HUGE_BYTES}");
+        let expected = format!("bytes {first}-{last}/{whole}");
         assert_eq!(response.status, 206, "{range}");
         assert_eq!(response.need("content-range"), expected);
         assert_eq!(response.body, bytes, "{range}");
     }
-    let past = origin.get(target, &format!("Range: bytes={HUGE_BYTES}-\r\n"));
+    let past = origin.get(target, &format!("Range: bytes={whole}-\r\n"));
     assert_eq!(past.status, 416);
-    assert_eq!(past.need("content-range"), format!("bytes */{HUGE_BYTES}"));
+    assert_eq!(past.need("content-range"), format!("bytes */{whole}"));
     let head = origin.request("HEAD", target, "");
-    assert_eq!(head.need("content-length"), HUGE_BYTES.to_string());
+    assert_eq!(head.need("content-length"), huge::BYTES.to_string());
     // A body that begins below the border and is taken for as long as it takes to cross it.
     let mut conn = origin.connect();
     let start = border - (1 << 20);
@@ -379,7 +329,7 @@ fn ranges_beyond_4_gib_are_exact() {
     let head = conn.head();
     assert_eq!(
         head.need("content-length"),
-        (HUGE_BYTES - start).to_string()
+        (huge::BYTES - start).to_string()
     );
     let mut received = Vec::new();
     let outcome = conn.drain_body(2 << 20, |bytes| received.extend_from_slice(bytes));

@@ -81,7 +81,9 @@ impl Store<'_> {
         if let Some(channel) = channel {
             args.extend([OsStr::new("--channel"), channel.as_ref()]);
         }
-        run(args).ok();
+        let document = run(args).ok().json();
+        assert_eq!(document["product"], product, "{document}");
+        assert_eq!(document["version"], version, "{document}");
     }
 
     /// Points `channel` at a published version.

@@ -12,7 +12,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 
 use super::wire::{self, Conn, Response};
@@ -23,7 +23,6 @@ pub struct Setup {
     config: String,
     threads: usize,
     store: Option<Arc<StoreDir>>,
-    descriptors_max: Option<u64>,
 }
 
 /// A store in a directory of its own, removed with the last origin that serves it.
@@ -37,10 +36,9 @@ pub struct Origin {
     pub data: SocketAddr,
     /// Where operators connect.
     pub admin: SocketAddr,
-    store: Arc<StoreDir>,
     log: Log,
-    /// Holds the configuration file.
-    _config: TempDir,
+    /// The store and the directory of the configuration file, kept until the process has ended.
+    _held: (Arc<StoreDir>, TempDir),
 }
 
 /// Every line the process printed, from both streams.
@@ -117,7 +115,6 @@ impl Setup {
             config: "[server]\ndrain_delay = \"0s\"\n".into(),
             threads: 2,
             store: None,
-            descriptors_max: None,
         }
     }
 
@@ -136,12 +133,6 @@ impl Setup {
     /// Another store than the standard one.
     pub fn store(mut self, store: &Arc<StoreDir>) -> Self {
         self.store = Some(Arc::clone(store));
-        self
-    }
-
-    /// Limits the descriptors of the process once it runs.
-    pub fn descriptors_max(mut self, max: u64) -> Self {
-        self.descriptors_max = Some(max);
         self
     }
 
@@ -167,19 +158,14 @@ impl Setup {
         collect(child.stderr.take().unwrap(), &log);
         let data = await_line(&log, &mut child, "listening on http://");
         let admin = await_line(&log, &mut child, "admin on http://");
-        let origin = Origin {
+        Origin {
             pid: child.id(),
             child: Mutex::new(child),
             data,
             admin,
-            store,
             log,
-            _config: config,
-        };
-        if let Some(max) = self.descriptors_max {
-            origin.limit_descriptors(max);
+            _held: (store, config),
         }
-        origin
     }
 }
 
@@ -221,11 +207,6 @@ impl Origin {
         wire::get(self.admin, target, "")
     }
 
-    /// What it serves from.
-    pub fn store(&self) -> &StoreDir {
-        &self.store
-    }
-
     /// The process id, for `/proc`.
     pub fn pid(&self) -> u32 {
         self.pid
@@ -241,14 +222,20 @@ impl Origin {
 
     /// Sends the signal that asks for a drain.
     pub fn terminate(&self) {
-        kill_process(self.as_pid(), Signal::TERM).expect("the process lives");
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.as_pid(), signal).expect("the process lives");
     }
 
     /// Limits how many descriptors the process may have from now on.
     pub fn limit_descriptors(&self, max: u64) {
         let limit = Rlimit {
             current: Some(max),
-            maximum: None,
+            // Inherited from here, and not ours to raise.
+            maximum: getrlimit(Resource::Nofile).maximum,
         };
         prlimit(Some(self.as_pid()), Resource::Nofile, limit).expect("a limit may be lowered");
     }

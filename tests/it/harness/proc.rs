@@ -45,3 +45,18 @@ pub fn raise_descriptor_limit(wanted: u64) -> bool {
     limit.current = Some(wanted);
     setrlimit(Resource::Nofile, limit).is_ok()
 }
+
+/// Whether the kernel still has the server's side of a loopback connection from `client` to `server` (ports) open for
+/// both directions.
+pub fn is_established(server: u16, client: u16) -> bool {
+    const ESTABLISHED: &str = "01";
+    let table = fs::read_to_string("/proc/net/tcp").expect("the kernel's table of connections");
+    let (server, client) = (format!(":{server:04X}"), format!(":{client:04X}"));
+    table.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (local, remote, state) = (fields.next(), fields.next(), fields.next());
+        local.is_some_and(|a| a.ends_with(&server))
+            && remote.is_some_and(|a| a.ends_with(&client))
+            && state == Some(ESTABLISHED)
+    })
+}

@@ -24,7 +24,6 @@ pub struct Head {
     /// 0 or 1, of `HTTP/1.x`.
     pub minor: u8,
     pub status: u16,
-    pub reason: String,
     /// In the order received; names as sent.
     pub fields: Vec<(String, String)>,
 }
@@ -439,7 +438,7 @@ fn parse_head(bytes: &[u8]) -> Result<Head, String> {
         .ok_or("no empty line")?
         .split("\r\n");
     let status_line = lines.next().ok_or("no status line")?;
-    let (minor, status, reason) = parse_status_line(status_line)?;
+    let (minor, status) = parse_status_line(status_line)?;
     let mut fields = Vec::new();
     for line in lines {
         fields.push(parse_field(line)?);
@@ -447,14 +446,13 @@ fn parse_head(bytes: &[u8]) -> Result<Head, String> {
     let head = Head {
         minor,
         status,
-        reason,
         fields,
     };
     check_fields(&head)?;
     Ok(head)
 }
 
-fn parse_status_line(line: &str) -> Result<(u8, u16, String), String> {
+fn parse_status_line(line: &str) -> Result<(u8, u16), String> {
     let versions = [("HTTP/1.1 ", 1), ("HTTP/1.0 ", 0)];
     let (minor, rest) = versions
         .iter()
@@ -467,7 +465,7 @@ fn parse_status_line(line: &str) -> Result<(u8, u16, String), String> {
     if !reason.bytes().all(|b| matches!(b, b' '..=b'~')) {
         return Err("a control character in the reason".into());
     }
-    Ok((minor, code.parse().unwrap(), reason.to_owned()))
+    Ok((minor, code.parse().unwrap()))
 }
 
 fn parse_field(line: &str) -> Result<(String, String), String> {
