@@ -30,6 +30,11 @@ const BEAT: Duration = Duration::from_secs(1);
 /// which no real slow client does.
 const SEGMENT_BYTES: u32 = 1448;
 
+/// What a client's kernel may hold of a download. In the world it is the client's memory; here both ends are this
+/// machine's, and 5,000 buffers that grow freely reach its limit for all of TCP, after which the kernel, and no longer
+/// the server, decides who gets bytes.
+const RECEIVE_BUFFER_BYTES: usize = 16 << 10;
+
 /// Descriptors beside the connections: logs, the store, the runtime.
 const SPARE_DESCRIPTORS: u64 = 1000;
 
@@ -143,6 +148,7 @@ fn measure(options: &Options, server: &Server, file: &Served) -> Result<Sample, 
 fn open(address: SocketAddr, request: &[u8]) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_tcp_mss(SEGMENT_BYTES)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.connect_timeout(&address.into(), Duration::from_secs(10))?;
     socket.set_nonblocking(true)?;
     let socket = TcpStream::from(socket);

@@ -213,5 +213,9 @@ fn judge(reference: &[Sample], entrant: &Entrant, body_bytes: u64) -> (String, S
         "headwater" => format!("≤ {promised:.2} MISSED"),
         _ => String::new(),
     };
-    (format!("{ratio:.2} ({low:.2}–{high:.2})"), promise)
+    let spread = match entrant.samples.len() {
+        1 => String::new(),
+        _ => format!(" ({low:.2}–{high:.2})"),
+    };
+    (format!("{ratio:.2}{spread}"), promise)
 }
