@@ -4,11 +4,11 @@
 //! file. `cargo bench --bench versus -- --publish` compares the same with `sha256sum` and `cp`.
 
 #![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
-#![expect(
+#![allow(
     missing_docs,
     reason = "criterion's macros make public functions without documentation"
 )]
-#![expect(
+#![allow(
     clippy::expect_used,
     reason = "a bench that cannot set up its input measures nothing"
 )]

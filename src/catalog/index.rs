@@ -45,6 +45,7 @@ pub struct Index {
     /// Held while something unknown is looked for, by its name's share: a flood for one new release is one look.
     loading: [tokio::sync::Mutex<()>; LOADING_LOCKS],
     errors: AtomicU64,
+    changes: AtomicU64,
 }
 
 /// More than requests that a cold start looks up at one time, so that two names seldom wait for each other.
@@ -139,6 +140,7 @@ impl Index {
             absent: Mutex::new(LruCache::new(ABSENT_MAX)),
             loading: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             errors: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -152,6 +154,13 @@ impl Index {
     #[must_use]
     pub fn store_errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
+    }
+
+    /// Grows whenever something that was known turned out to have changed. Whoever remembers an answer of the index
+    /// forgets it then, so that no two threads contradict each other.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Releases in memory.
@@ -174,7 +183,10 @@ impl Index {
         let _looking = slot.looking.lock().await;
         if slot.get().is_some() && !self.is_fresh(&slot) {
             match self.is_retired(id).await {
-                Ok(true) => slot.set(None),
+                Ok(true) => {
+                    slot.set(None);
+                    self.changes.fetch_add(1, Ordering::Release);
+                }
                 Ok(false) => {}
                 // The bytes of a release never change, so that serving it on is right while the store is away.
                 Err(error) => self.report(&error),
@@ -199,8 +211,16 @@ impl Index {
         }
         let _looking = slot.looking.lock().await;
         if !self.is_fresh(&slot) {
-            match self.read_channel(&id, slot.get().as_ref()).await {
-                Ok(found) => slot.set(found),
+            let known = slot.get();
+            match self.read_channel(&id, known.as_ref()).await {
+                Ok(found) => {
+                    let is_same =
+                        found.as_ref().map(Arc::as_ptr) == known.as_ref().map(Arc::as_ptr);
+                    slot.set(found);
+                    if !is_same {
+                        self.changes.fetch_add(1, Ordering::Release);
+                    }
+                }
                 Err(error) => self.report(&error),
             }
             self.mark(&slot);

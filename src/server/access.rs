@@ -39,11 +39,11 @@ struct JsonRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     range: Option<String>,
     body_bytes: u64,
-    sent_bytes: u64,
+    bytes_sent: u64,
     duration_us: u64,
     ended: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    edge_request_id: Option<&'a str>,
+    x_amz_cf_id: Option<&'a str>,
 }
 
 impl AccessLogger {
@@ -106,10 +106,10 @@ impl AccessLogger {
             status: record.status,
             range,
             body_bytes: record.body_len,
-            sent_bytes: record.body_sent,
+            bytes_sent: record.body_sent,
             duration_us: u64::try_from(record.took.as_micros()).unwrap_or(u64::MAX),
             ended: record.ending.as_str(),
-            edge_request_id: id.as_deref(),
+            x_amz_cf_id: id.as_deref(),
         };
         match self.form {
             AccessLog::Json => serde_json::to_string(&record).unwrap_or_default(),
@@ -126,12 +126,12 @@ impl JsonRecord<'_> {
             method = self.method,
             path = self.path.escape_debug(),
             status = self.status,
-            sent = self.sent_bytes,
+            sent = self.bytes_sent,
             body = self.body_bytes,
             range = self.range.as_deref().unwrap_or("-"),
             duration = self.duration_us,
             ended = self.ended,
-            id = self.edge_request_id.unwrap_or("-").escape_debug(),
+            id = self.x_amz_cf_id.unwrap_or("-").escape_debug(),
         )
     }
 }

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -74,17 +74,25 @@ pub struct Origin {
     remembered: RefCell<LruCache<Box<[u8]>, Remembered>>,
 }
 
+/// An answer of the index, good until it is old or anything has changed.
 struct Remembered {
-    object: Object,
+    object: Known,
     until: Instant,
+    changes: u64,
+}
+
+/// As [`Object`], but an artifact may be closed meanwhile: `limits.open_artifacts_max` counts all of them.
+enum Known {
+    Artifact(Weak<Artifact>),
+    Document(Rc<Served>),
+    Redirect(Rc<Locator>),
 }
 
 /// What a path turned out to be.
-#[derive(Clone)]
 enum Object {
     Artifact(Arc<Artifact>),
     Document(Rc<Served>),
-    Redirect(Box<Locator>),
+    Redirect(Rc<Locator>),
 }
 
 /// A document in memory.
@@ -187,26 +195,41 @@ impl Origin {
     fn recall(&self, path: &[u8]) -> Option<Object> {
         let mut remembered = self.remembered.borrow_mut();
         let known = remembered.get(path)?;
-        (known.until > Instant::now()).then(|| known.object.clone())
+        if known.changes != self.shared.index.changes() || known.until <= Instant::now() {
+            return None;
+        }
+        Some(match &known.object {
+            Known::Artifact(artifact) => Object::Artifact(artifact.upgrade()?),
+            Known::Document(served) => Object::Document(Rc::clone(served)),
+            Known::Redirect(to) => Object::Redirect(Rc::clone(to)),
+        })
     }
 
-    fn remember(&self, path: &[u8], object: &Object) {
-        if path.len() <= REMEMBERED_PATH_BYTES_MAX {
-            let known = Remembered {
-                object: object.clone(),
-                until: Instant::now() + FRESH_FOR,
-            };
-            self.remembered.borrow_mut().put(path.into(), known);
+    fn remember(&self, path: &[u8], object: &Object, changes: u64) {
+        if path.len() > REMEMBERED_PATH_BYTES_MAX {
+            return;
         }
+        let object = match object {
+            Object::Artifact(artifact) => Known::Artifact(Arc::downgrade(artifact)),
+            Object::Document(served) => Known::Document(Rc::clone(served)),
+            Object::Redirect(to) => Known::Redirect(Rc::clone(to)),
+        };
+        let known = Remembered {
+            object,
+            until: Instant::now() + FRESH_FOR,
+            changes,
+        };
+        self.remembered.borrow_mut().put(path.into(), known);
     }
 
     async fn look_up(self: Rc<Self>, head: RequestHead) -> Answer {
         let Some(locator) = Locator::from_url_path(head.path()) else {
             return plain(problem(Problem::NotFound), Some(head));
         };
+        let changes = self.shared.index.changes(); // before looking: a change meanwhile makes the answer old
         match self.find(&locator).await {
             Ok(object) => {
-                self.remember(head.path(), &object);
+                self.remember(head.path(), &object, changes);
                 match self.emit(head, object, Attempt::First) {
                     Answering::Now(answer) => answer,
                     Answering::Later(answer) => answer.await,
@@ -310,7 +333,7 @@ impl Origin {
             .await?
             .ok_or(Absence::Nothing)?;
         loaded.release.artifact(name).ok_or(Absence::Nothing)?;
-        Ok(Object::Redirect(Box::new(Locator::Artifact(
+        Ok(Object::Redirect(Rc::new(Locator::Artifact(
             id,
             name.clone(),
         ))))

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -335,7 +336,11 @@ impl Write for Wire {
         if me.closing == Closing::No {
             ready!(Pin::new(&mut me.stream).poll_shutdown(cx))?;
             me.closing = Closing::Lingering;
-            me.shared.borrow_mut().phase = Phase::Lingering(Instant::now() + LINGER_FOR);
+            let linger = match me.reading {
+                Reading::Over => LINGER_FOR_SENDER,
+                Reading::Heads => LINGER_FOR_READER,
+            };
+            me.shared.borrow_mut().phase = Phase::Lingering(Instant::now() + linger);
         }
         SCRATCH.with_borrow_mut(|scratch| {
             loop {
@@ -349,9 +354,13 @@ impl Write for Wire {
     }
 }
 
-/// How long a client may go on sending after the last answer: long enough for one that uploads a few megabytes to
-/// notice, short enough that a hundred of them cost nothing.
-const LINGER_FOR: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a client may go on sending a body, or what was refused, after the answer: long enough for one that uploads
+/// a few megabytes to notice, short enough that a hundred of them cost nothing.
+const LINGER_FOR_SENDER: Duration = Duration::from_secs(5);
+
+/// How long a client that was only reading has to close its side: the answer and our end are under way to it, and only
+/// a request that crosses them on the way could still arrive. A drain waits this long at most.
+const LINGER_FOR_READER: Duration = Duration::from_secs(1);
 
 /// The connection is gone, whatever the reason: what was under way ends here.
 impl Drop for Wire {
@@ -364,8 +373,7 @@ impl Drop for Wire {
             .unwrap_or(Ending::ClientGone);
         if self.shared.borrow().exchange.is_some() {
             // The answer is incomplete: a reset tells the client so at once, and frees what the kernel still holds.
-            let _ =
-                socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
+            let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
         self.end(ending);
     }

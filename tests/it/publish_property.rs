@@ -1,4 +1,5 @@
-//! A random series of publish, promote, rollback, retire, crash and repeat equals a plain map.
+//! A random series of publish, promote, rollback, retire, crash and repeat equals a plain map; only the library and
+//! its crash points are used.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What publish, promote, rollback, retire and prune promise, in process.
+//! What publish, promote, rollback, retire and prune promise, in process; never through the command line.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

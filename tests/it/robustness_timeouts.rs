@@ -70,7 +70,6 @@ fn a_head_that_trickles_is_cut_off_at_its_deadline() {
             "GET / HTTP/1.1\r\nHost: x\r\n",
             "X: y\r\n",
         ),
-        ("in empty lines", "\r\n", "\r\n"),
     ];
     std::thread::scope(|scope| {
         for (what, start, more) in starts {

@@ -1,4 +1,4 @@
-//! The real binary, in a clean environment.
+//! The real binary, in a clean environment; never the developer's own.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
