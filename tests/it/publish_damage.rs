@@ -103,6 +103,16 @@ async fn two_files_for_one_name_are_refused() {
 /// Changes an input when the first of its bytes have been read.
 struct Meddler(std::sync::Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
+/// Changes an input when it has been scanned and not yet been read.
+struct EarlyMeddler(Meddler);
+
+impl Progress for EarlyMeddler {
+    fn total(&self, _files: u64, _bytes: u64) {
+        self.0.advance(0);
+    }
+    fn advance(&self, _bytes: u64) {}
+}
+
 impl Progress for Meddler {
     fn total(&self, _files: u64, _bytes: u64) {}
     fn advance(&self, _bytes: u64) {
@@ -132,18 +142,27 @@ async fn an_input_that_changes_while_it_is_read_is_refused() {
         std::fs::copy(path, &other).unwrap();
         std::fs::rename(other, path).unwrap();
     };
-    for meddle in [append, truncate, overwrite, replace] {
+    let steps = [append, truncate, overwrite, replace];
+    for (meddle, size) in steps
+        .iter()
+        .flat_map(|meddle| [(*meddle, 64 << 20), (*meddle, 99)])
+    {
         let engineer = Engineer::new();
         // Long ago, so that a write now has another time whatever the clock's grain.
-        let folder = engineer.files(&[("a", &vec![1; 64 << 20])]);
+        let folder = engineer.files(&[("a", &vec![1; size])]);
         let path = folder.join("a");
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
         let meddler = Meddler(std::sync::Mutex::new(Some(Box::new(move || meddle(&path)))));
+        let progress: Arc<dyn Progress> = if size > 99 {
+            Arc::new(meddler)
+        } else {
+            Arc::new(EarlyMeddler(meddler))
+        };
         let request = request("agent", "1.0", &[&folder]);
         let error = engineer
             .publisher
-            .publish(request, Arc::new(meddler))
+            .publish(request, progress)
             .await
             .unwrap_err();
         assert!(
@@ -202,6 +221,30 @@ async fn every_kind_of_damage_is_found_and_named_and_the_rest_still_looked_at() 
     for digest in [Digest::of(b"bytes"), Digest::of(b"bytEs")] {
         assert!(damage[1].1.contains(&digest.to_hex()), "{}", damage[1].1);
     }
+}
+
+#[tokio::test]
+async fn a_half_written_release_document_is_not_published_over() {
+    let engineer = Engineer::new();
+    engineer
+        .publish("agent", "1.0", &[("a", b"1")])
+        .await
+        .unwrap();
+    let document = engineer.stored("artifacts/agent/1.0/release.json");
+    std::fs::write(&document, "{ \"schema\": 1, \"prod").unwrap();
+    let before = tree(engineer.store.path());
+    let error = engineer
+        .publish("agent", "1.0", &[("a", b"1")])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert!(
+        error
+            .to_string()
+            .contains("artifacts/agent/1.0/release.json"),
+        "{error}"
+    );
+    assert_eq!(tree(engineer.store.path()), before);
 }
 
 #[tokio::test]
