@@ -4,18 +4,19 @@
 //! `validate.rs` does.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::schema::{KEYS, LOG_VARIABLE};
+use super::schema::{KEYS, LOG_VARIABLE, STORE_PATH};
 use super::{ConfigError, Problem};
 
 /// Where environment variables come from: the process, or a test's map.
 pub trait Environment {
     /// The value of a variable. One that is set to nothing counts as not set, as service managers leave it behind.
-    fn variable(&self, name: &str) -> Option<String>;
+    fn variable(&self, name: &str) -> Option<OsString>;
 }
 
 /// The process's own environment.
@@ -27,24 +28,23 @@ impl Environment for ProcessEnvironment {
         clippy::disallowed_methods,
         reason = "the one place that reads the environment"
     )]
-    fn variable(&self, name: &str) -> Option<String> {
-        // Text that is not UTF-8 is kept visible, so that the value is refused by name instead of ignored.
-        let value = std::env::var_os(name)?.to_string_lossy().into_owned();
-        (!value.is_empty()).then_some(value)
+    fn variable(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name).filter(|value| !value.is_empty())
     }
 }
 
 impl Environment for BTreeMap<&str, &str> {
-    fn variable(&self, name: &str) -> Option<String> {
-        let value = self.get(name)?;
-        (!value.is_empty()).then(|| (*value).to_owned())
+    fn variable(&self, name: &str) -> Option<OsString> {
+        let value = self.get(name).map(OsString::from);
+        value.filter(|value| !value.is_empty())
     }
 }
 
 /// What `HEADWATER_LOG` says.
 #[must_use]
 pub fn log_directives(environment: &dyn Environment) -> Option<String> {
-    environment.variable(LOG_VARIABLE)
+    let directives = environment.variable(LOG_VARIABLE)?;
+    Some(directives.to_string_lossy().into_owned())
 }
 
 /// Whether people want colours on a terminal (<https://no-color.org>).
@@ -83,9 +83,9 @@ impl Flags {
 /// One value as it was written.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Value {
-    /// Text, or any value from a variable or a flag.
+    /// Text, or any other value from a variable or a flag.
     Text(String),
-    /// A path from a flag.
+    /// A path from a flag or a variable.
     Path(PathBuf),
     /// A TOML integer; `None` when it is beyond 64 bits.
     Integer(Option<i64>),
@@ -149,7 +149,11 @@ impl Settings {
                 continue;
             };
             if let Some(text) = environment.variable(variable) {
-                settings.set(key.name, Value::Text(text), Source::Variable(variable));
+                let value = match key.name {
+                    STORE_PATH => Value::Path(text.into()), // which need not be UTF-8
+                    _ => Value::Text(text.to_string_lossy().into_owned()),
+                };
+                settings.set(key.name, value, Source::Variable(variable));
             }
         }
         for (key, flag, value) in &flags.0 {

@@ -1,7 +1,9 @@
 //! What goes to which stream, and what happens when nobody reads it; only results may be on standard output.
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
-use std::process::Stdio;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Command, Stdio};
 
 use crate::cli_sandbox::Sandbox;
 
@@ -84,8 +86,63 @@ fn the_variable_names_the_store_and_the_flag_overrides_it() {
     init(&["init", "--store", "by-flag"]);
     sandbox.write("origin.toml", "[store]\npath = \"by-file\"\n");
     sandbox.done(&["init", "--config", "origin.toml"]);
-    for store in ["by-variable", "by-flag", "by-file"] {
-        assert!(sandbox.path().join(store).is_dir(), "{store}");
+    let odd = OsStr::from_bytes(b"not-\xff-utf-8");
+    let output = sandbox
+        .command(&["init"])
+        .env("HEADWATER_STORE", odd)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    for store in ["by-variable", "by-flag", "by-file"]
+        .map(OsStr::new)
+        .into_iter()
+        .chain([odd])
+    {
+        assert!(sandbox.path().join(store).is_dir(), "{}", store.display());
     }
     assert!(!sandbox.path().join("headwater-store").exists());
+}
+
+/// Runs the program on a terminal of 120 columns, made by `script` of util-linux; returns what the terminal showed.
+fn on_a_terminal(sandbox: &Sandbox, arguments: &str, variables: &[(&str, &str)]) -> String {
+    let line = format!(
+        "stty cols 120; exec {} {arguments}",
+        env!("CARGO_BIN_EXE_headwater")
+    );
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .current_dir(sandbox.path())
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("TERM", "xterm")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{shown}");
+    shown
+}
+
+#[test]
+fn on_a_terminal_publishing_shows_rate_and_remaining_time_unless_it_is_quiet() {
+    let sandbox = Sandbox::new();
+    sandbox.write("image", vec![7; 16 * 1024 * 1024]);
+    let shown = on_a_terminal(&sandbox, "publish image 1.0.0 image", &[]);
+    assert!(
+        shown.contains(" of 16.00 MiB ") && shown.contains("iB/s") && shown.contains(" left"),
+        "{shown:?}"
+    );
+    assert!(shown.contains("published image 1.0.0"), "{shown:?}");
+    let shown = on_a_terminal(&sandbox, "--quiet publish image 1.1.0 image", &[]);
+    assert_eq!(shown, "published image 1.1.0: 1 artifact, 16.00 MiB\r\n");
+}
+
+#[test]
+fn on_a_terminal_help_has_colours_unless_they_are_not_wanted() {
+    let sandbox = Sandbox::new();
+    let shown = on_a_terminal(&sandbox, "--help", &[]);
+    assert!(shown.contains("\u{1b}["), "{shown:?}");
+    let shown = on_a_terminal(&sandbox, "--help", &[("NO_COLOR", "1")]);
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }
