@@ -10,13 +10,15 @@ use crate::harness::origin::{Origin, Setup, StoreDir};
 use crate::harness::{PATIENCE, fixture, poll};
 use crate::real_releases;
 
-/// Requests that an origin has logged for paths that contain `part`.
-fn requests(origin: &Origin, part: &str) -> usize {
-    origin
-        .log()
-        .iter()
-        .filter(|line| line.contains(part))
-        .count()
+/// Waits until an origin has logged so many requests for paths that contain `part`, and counts them. Records are
+/// written behind the answers.
+#[track_caller]
+fn requests(origin: &Origin, part: &str, at_least: usize) -> usize {
+    poll(PATIENCE, part, || {
+        let log = origin.log();
+        let asked = log.iter().filter(|line| line.contains(part)).count();
+        (asked >= at_least).then_some(asked)
+    })
 }
 
 /// An image and an older state of it: long stretches are equal, some are not.
@@ -46,8 +48,8 @@ fn zsync_fetches_the_differences_with_few_requests() {
     desk.assert_file("image", &new);
     assert!(ran.text().contains("checksum matches OK"), "{}", ran.text());
     // zsync 0.6 asks for ever when a multipart body begins with its boundary (R15).
-    let asked = requests(&origin, "/artifacts/images/1/image");
-    assert!((1..=64).contains(&asked), "{asked} requests");
+    let asked = requests(&origin, "/artifacts/images/1/image", 1);
+    assert!(asked <= 64, "{asked} requests");
 }
 
 #[test]
@@ -142,8 +144,7 @@ fn pip_downloads_a_wheel_from_a_page_of_links_and_reads_one_lazily() {
         desk.assert_file(&format!("{way}/{name}"), &fs::read(&wheel).unwrap());
     }
     // The index of the archive is at its end: several parts before the whole.
-    let asked = requests(&origin, name);
-    assert!(asked > 4, "{asked} requests: nothing was read lazily");
+    requests(&origin, name, 5);
 }
 
 #[test]
@@ -219,6 +220,7 @@ fn cargo_fetches_a_crate_from_a_sparse_registry() {
         let mut command = desk.client(env!("CARGO"));
         // The toolchain's own home holds its settings and its cache; neither is used.
         command
+            .env("RUSTC", Path::new(env!("CARGO")).with_file_name("rustc"))
             .env("CARGO_HOME", desk.path("cargo-home"))
             .args(args);
         super::finish(command)
