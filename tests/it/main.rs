@@ -1,7 +1,7 @@
 //! The one integration binary: the real executable, real sockets, a store of its own for every test that changes one.
 //!
 //! Nothing here imports the library: the suite knows the command line, the URLs and the bytes on the wire, and would
-//! judge a rewrite in another language alike. Modules are in order, so that a run fails from basic to subtle.
+//! judge a rewrite in another language alike. Modules are grouped by theme: wire, robustness, lifecycle.
 //! `HEADWATER_TEST_BIN=target/release/headwater cargo test --test it` judges another build.
 //!
 //! The rows of the tables cite these requirements, and RFC 9110, 9111 and 9112 by section:
