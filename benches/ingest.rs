@@ -5,10 +5,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![expect(
-    missing_docs,
-    reason = "criterion's macros make public functions without documentation"
-)]
-#![expect(
     clippy::expect_used,
     reason = "a bench that cannot set up its input measures nothing"
 )]

@@ -4,10 +4,6 @@
 //! pure part here has to stay a small share of that, for the plainest request as for the strangest.
 
 #![expect(
-    missing_docs,
-    reason = "criterion's macros make public functions without documentation"
-)]
-#![expect(
     clippy::expect_used,
     clippy::panic,
     reason = "a bench whose input is wrong measures nothing"

@@ -10,10 +10,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![expect(
-    missing_docs,
-    reason = "criterion's macros make public functions without documentation"
-)]
-#![expect(
     clippy::expect_used,
     reason = "a bench without its origin measures nothing"
 )]
