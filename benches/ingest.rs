@@ -46,9 +46,9 @@ fn publish(runtime: &Runtime, input: &Path) -> Duration {
         mode: Mode::Commit,
     };
     let started = Instant::now();
-    let published = runtime.block_on(publisher.publish(request, Arc::new(Silent)));
+    let outcome = runtime.block_on(publisher.publish(request, Arc::new(Silent)));
     let took = started.elapsed();
-    assert_eq!(published.expect("a publish").state, PublishState::Published);
+    assert_eq!(outcome.expect("a publish").state, PublishState::Published);
     took
 }
 
