@@ -3,11 +3,6 @@
 //! A publish hashes every byte twice: for the artifact and for its piece of 4 MiB. If the second digest costs as much
 //! as the first, the two are worth computing on two cores; these figures say what a publish can reach at best.
 
-#![allow(
-    missing_docs,
-    reason = "criterion's macros make public functions without documentation"
-)]
-
 use std::hint::black_box;
 use std::time::Duration;
 

@@ -4,11 +4,7 @@
 //! file. `cargo bench --bench versus -- --publish` compares the same with `sha256sum` and `cp`.
 
 #![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
-#![allow(
-    missing_docs,
-    reason = "criterion's macros make public functions without documentation"
-)]
-#![allow(
+#![expect(
     clippy::expect_used,
     reason = "a bench that cannot set up its input measures nothing"
 )]
@@ -50,9 +46,9 @@ fn publish(runtime: &Runtime, input: &Path) -> Duration {
         mode: Mode::Commit,
     };
     let started = Instant::now();
-    let published = runtime.block_on(publisher.publish(request, Arc::new(Silent)));
+    let outcome = runtime.block_on(publisher.publish(request, Arc::new(Silent)));
     let took = started.elapsed();
-    assert_eq!(published.expect("a publish").state, PublishState::Published);
+    assert_eq!(outcome.expect("a publish").state, PublishState::Published);
     took
 }
 

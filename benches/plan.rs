@@ -3,11 +3,7 @@
 //! nginx needs some fifteen microseconds of a core for a whole 1 KiB request, nearly all of them in the kernel. The
 //! pure part here has to stay a small share of that, for the plainest request as for the strangest.
 
-#![allow(
-    missing_docs,
-    reason = "criterion's macros make public functions without documentation"
-)]
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     reason = "a bench whose input is wrong measures nothing"

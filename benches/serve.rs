@@ -9,11 +9,7 @@
 //! mid-answer, so that 64 of them can be measured without moving 64 whole bodies for each figure.
 
 #![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
-#![allow(
-    missing_docs,
-    reason = "criterion's macros make public functions without documentation"
-)]
-#![allow(
+#![expect(
     clippy::expect_used,
     reason = "a bench without its origin measures nothing"
 )]
