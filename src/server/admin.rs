@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::connection::{Answer, Answering, Handler};
 use super::exchange::{Incoming, Record};
@@ -94,7 +94,7 @@ impl Admin {
 }
 
 impl Handler for Admin {
-    fn answer(self: Rc<Self>, incoming: Incoming) -> Answering {
+    fn answer(self: Rc<Self>, incoming: Incoming, _now: Instant) -> Answering {
         match incoming {
             Incoming::Refused(refusal) => Answering::Now(plain(problem(refusal.into()), None)),
             Incoming::Request(head) if head.method == Method::Other => {

@@ -147,6 +147,12 @@ impl Artifact {
         }
     }
 
+    /// Whether its frames are addresses of a mapping.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.content, Content::Mapped { .. })
+    }
+
     /// The position of an address inside this artifact's mapping.
     #[must_use]
     pub fn position_of(&self, address: *const u8) -> Option<u64> {

@@ -2,7 +2,7 @@
 //! until when what must happen next.
 //!
 //! The socket adapter (`wire.rs`) and the handler run on one thread inside one task, so this is plain data behind a
-//! `RefCell`, never borrowed across a call into hyper. Never touches a socket.
+//! `RefCell`, never borrowed across a call into hyper or the handler. Never touches a socket.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::artifact::Artifact;
+use super::payload::Payload;
 use crate::http::{Refusal, RequestHead};
 use crate::model::ByteRange;
 
@@ -96,43 +97,58 @@ pub struct Exchange {
     pub record: Record,
     /// Whose mapping the body's frames are slices of.
     pub artifact: Option<Arc<Artifact>>,
+    /// What is left of the body.
+    pub payload: Payload,
+    is_head_sent: bool,
     started: Instant,
-    head_left: Option<u64>,
-    body_left: u64,
 }
 
 impl Exchange {
     /// An answer of which nothing was sent.
     #[must_use]
-    pub fn new(record: Record, artifact: Option<Arc<Artifact>>, started: Instant) -> Self {
-        let body_left = record.body_len;
+    pub fn new(
+        mut record: Record,
+        artifact: Option<Arc<Artifact>>,
+        payload: Payload,
+        started: Instant,
+    ) -> Self {
+        record.body_len = payload.len();
         Self {
             record,
             artifact,
+            payload,
+            is_head_sent: false,
             started,
-            head_left: None,
-            body_left,
         }
     }
 
-    /// Notes that the kernel took `written` bytes of a write whose first buffer has `first_len` bytes; says whether
-    /// that was the last of the answer.
-    pub fn advance(&mut self, first_len: usize, written: usize) -> bool {
-        // hyper hands over an answer's whole head as the first buffer of its first write.
-        let head_left = self.head_left.get_or_insert(first_len as u64);
-        let of_head = (*head_left).min(written as u64);
-        *head_left -= of_head;
-        let of_body = (written as u64 - of_head).min(self.body_left);
-        self.body_left -= of_body;
-        self.record.body_sent += of_body;
-        *head_left == 0 && self.body_left == 0
+    /// Notes that the kernel took `written` bytes of the `head_len` that were left of the head and of the body behind
+    /// them; says how many of the head's they were.
+    pub fn advance(&mut self, head_len: usize, written: usize) -> usize {
+        let of_head = written.min(head_len);
+        self.is_head_sent |= of_head == head_len;
+        self.payload.advance(written - of_head);
+        self.record.body_sent += (written - of_head) as u64;
+        of_head
+    }
+
+    /// Whether the head is out and the body is not.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        self.is_head_sent && self.payload.len() > 0
+    }
+
+    /// Whether nothing is left to send.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_head_sent && self.payload.len() == 0
     }
 
     /// The finished record.
     #[must_use]
-    pub fn finish(self, ending: Ending) -> Record {
+    pub fn finish(self, ending: Ending, now: Instant) -> Record {
         Record {
-            took: self.started.elapsed(),
+            took: now.saturating_duration_since(self.started),
             ending,
             ..self.record
         }
@@ -188,6 +204,12 @@ pub struct State {
 pub type Shared = Rc<RefCell<State>>;
 
 impl State {
+    /// Whether an answer's head is out and its body is not: hyper has nothing more to do for it.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::is_in_body)
+    }
+
     /// A connection that was just accepted and must say something until `deadline`.
     #[must_use]
     pub fn accepted(deadline: Instant) -> Shared {
@@ -206,29 +228,31 @@ impl State {
 mod tests {
     use super::*;
 
-    fn exchange(body_len: u64) -> Exchange {
-        let record = Record {
-            status: 200,
-            body_len,
-            ..Record::new(None, None)
-        };
-        Exchange::new(record, None, Instant::now())
+    fn exchange(body: &'static [u8]) -> Exchange {
+        let payload = Payload::one(bytes::Bytes::from_static(body));
+        Exchange::new(Record::new(None, None), None, payload, Instant::now())
     }
 
     #[test]
     fn head_bytes_are_not_counted_as_body() {
-        let mut exchange = exchange(10);
-        assert!(!exchange.advance(100, 60));
-        assert!(!exchange.advance(40, 45));
+        let mut exchange = exchange(b"0123456789");
+        assert_eq!(exchange.advance(100, 60), 60);
+        assert!(!exchange.is_in_body());
+        assert_eq!(exchange.advance(40, 45), 40);
+        assert!(exchange.is_in_body());
         assert_eq!(exchange.record.body_sent, 5);
-        assert!(exchange.advance(5, 5));
+        assert_eq!(exchange.advance(0, 5), 0);
+        assert!(exchange.is_complete());
         assert_eq!(exchange.record.body_sent, 10);
     }
 
     #[test]
     fn an_answer_without_a_body_is_complete_with_its_head() {
-        assert!(!exchange(0).advance(100, 99));
-        assert!(exchange(0).advance(100, 100));
+        let mut exchange = exchange(b"");
+        exchange.advance(100, 99);
+        assert!(!exchange.is_complete());
+        exchange.advance(1, 1);
+        assert!(exchange.is_complete());
     }
 
     #[test]

@@ -6,14 +6,14 @@
 //! leaving the thread.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::Empty;
 use lru::LruCache;
 use subtle::{Choice, ConstantTimeEq};
 use tokio::time::Instant;
@@ -95,6 +95,16 @@ enum Object {
     Redirect(Rc<Locator>),
 }
 
+impl Object {
+    /// The artifact whose mapping the body's frames are slices of.
+    fn into_mapped(self) -> Option<Arc<Artifact>> {
+        match self {
+            Self::Artifact(artifact) => Some(artifact).filter(|artifact| artifact.is_mapped()),
+            Self::Document(_) | Self::Redirect(_) => None,
+        }
+    }
+}
+
 /// A document in memory.
 struct Served {
     representation: Representation,
@@ -123,7 +133,7 @@ pub fn pointer_cache_control(channels: &Channels) -> String {
 }
 
 impl Handler for Origin {
-    fn answer(self: Rc<Self>, incoming: Incoming) -> Answering {
+    fn answer(self: Rc<Self>, incoming: Incoming, now: Instant) -> Answering {
         self.shared.metrics.in_flight.inc();
         let head = match incoming {
             Incoming::Request(head) => head,
@@ -142,7 +152,7 @@ impl Handler for Origin {
         if is_health {
             return Answering::Now(plain(healthy(), Some(head)));
         }
-        match self.recall(head.path()) {
+        match self.recall(head.path(), now) {
             Some(object) => self.emit(head, object, Attempt::First),
             None => Answering::Later(Box::pin(self.look_up(head))),
         }
@@ -192,10 +202,10 @@ impl Origin {
             .into()
     }
 
-    fn recall(&self, path: &[u8]) -> Option<Object> {
+    fn recall(&self, path: &[u8], now: Instant) -> Option<Object> {
         let mut remembered = self.remembered.borrow_mut();
         let known = remembered.get(path)?;
-        if known.changes != self.shared.index.changes() || known.until <= Instant::now() {
+        if known.changes != self.shared.index.changes() || known.until <= now {
             return None;
         }
         Some(match &known.object {
@@ -429,18 +439,13 @@ impl Origin {
             _ if !body.is_empty() => Payload::one(body),
             _ => frames(plan, &object, representation.len()),
         };
-        let artifact = if let Object::Artifact(artifact) = object {
-            Some(artifact)
-        } else {
-            None
-        };
-        let mut response = Response::new(payload);
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
+        let artifact = object.into_mapped();
+        let record = Record::new(Some(head), range);
         Answering::Now(Answer {
-            response,
+            response: head_of(status, headers),
+            payload,
             artifact,
-            record: Record::new(Some(head), range),
+            record,
         })
     }
 
@@ -498,13 +503,9 @@ fn frames(plan: Plan, object: &Object, len: u64) -> Payload {
         Plan::Whole => Payload::one(frame(ByteRange::whole(len))),
         Plan::Part(range) => Payload::one(frame(range)),
         Plan::Parts(multipart) => {
-            let mut frames = VecDeque::with_capacity(multipart.parts.len() * 2 + 1);
-            for part in multipart.parts {
-                frames.push_back(part.preamble);
-                frames.push_back(frame(part.range));
-            }
-            frames.push_back(multipart.epilogue);
-            Payload::many(frames)
+            let parts = multipart.parts.into_iter();
+            let parts = parts.flat_map(|part| [part.preamble, frame(part.range)]);
+            Payload::many(parts.chain([multipart.epilogue]))
         }
         Plan::NotModified | Plan::PreconditionFailed | Plan::Unsatisfiable => Payload::empty(),
     }
@@ -533,14 +534,20 @@ pub fn plain(reply: Reply, head: Option<RequestHead>) -> Answer {
     } else {
         Payload::one(body)
     };
-    let mut response = Response::new(payload);
+    let record = Record::new(head, None);
+    Answer {
+        response: head_of(status, headers),
+        payload,
+        artifact: None,
+        record,
+    }
+}
+
+fn head_of(status: StatusCode, headers: HeaderMap) -> Response<Empty<Bytes>> {
+    let mut response = Response::new(Empty::new());
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    Answer {
-        response,
-        artifact: None,
-        record: Record::new(head, None),
-    }
+    response
 }
 
 fn release_tags(loaded: &LoadedRelease) -> String {

@@ -1,9 +1,10 @@
 //! The socket adapter under hyper: request heads in, answers out.
 //!
 //! Owns what hyper leaves open. Inward, every head is parsed once, by `http/head.rs`; hyper is given only its
-//! canonical form, so that no second parser can read it differently. Outward, it writes what `transmit.rs` lets
-//! through, yields after its share, notes progress for the stall deadline, and closes only after the client had the
-//! chance to read the answer. Never builds an answer.
+//! canonical form, so that no second parser can read it differently. Outward, hyper encodes heads and nothing else:
+//! each request is a HEAD to it, and the body goes from here to the socket behind the head, as far as `transmit.rs`
+//! lets it. So no body byte is ever copied or touched by the program, and a connection that waits for a slow client
+//! needs no hyper at all (`connection.rs`). Never builds an answer.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -15,15 +16,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::artifact::Readers;
 use super::exchange::{Ending, Incoming, Phase, Record, Shared};
-use super::transmit::{Permit, Transmitter};
+use super::transmit::Transmitter;
 use crate::config::Limits;
-use crate::http::{HeadLimits, HttpVersion, Inspection, Method, Refusal, RequestHead, inspect};
+use crate::http::{HeadLimits, HttpVersion, Inspection, Refusal, inspect};
 
 /// What all connections of one listener have in common.
 #[derive(Debug)]
@@ -39,7 +41,9 @@ pub struct Rules {
 }
 
 impl Rules {
-    fn is_draining(&self) -> bool {
+    /// Whether the server was told to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 }
@@ -58,6 +62,8 @@ pub struct Wire {
     stash: Vec<u8>,
     reading: Reading,
     closing: Closing,
+    /// Whether the connection goes on after the answer that is under way.
+    is_persistent: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,8 +88,11 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
 }
 
-/// At most so many buffers go into one write; hyper queues at most 16 and the head.
-const WRITE_BUFFERS_MAX: usize = 20;
+/// Answers up to this size, head included, are written from one buffer.
+const SMALL_ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// At most so many buffers go into one write: the head, and eight parts of a multipart body with their preambles.
+const WRITE_BUFFERS_MAX: usize = 17;
 
 impl Wire {
     /// Takes over a socket.
@@ -94,17 +103,16 @@ impl Wire {
         sink: Sink,
         readers: Readers,
     ) -> Self {
-        let transmitter = Transmitter::new(readers);
-        let (reading, closing) = (Reading::Heads, Closing::No);
         Self {
             stream,
             shared,
             rules,
             sink,
-            transmitter,
+            transmitter: Transmitter::new(readers),
             stash: Vec::new(),
-            reading,
-            closing,
+            reading: Reading::Heads,
+            closing: Closing::No,
+            is_persistent: true,
         }
     }
 
@@ -133,61 +141,156 @@ impl Wire {
         if is_last {
             self.reading = Reading::Over;
         }
-        let canonical = canonical_head(&incoming, is_last || self.rules.is_draining());
+        let (canonical, is_persistent) =
+            canonical_head(&incoming, is_last || self.rules.is_draining());
+        self.is_persistent = is_persistent;
         shared.incoming = Some(incoming);
         shared.phase = Phase::Answering;
         Some((len, canonical))
     }
 
     /// Ends the exchange that is under way, if any.
-    fn end(&mut self, ending: Ending) {
+    fn end(&mut self, ending: Ending, now: Instant) {
         let exchange = self.shared.borrow_mut().exchange.take();
         if let Some(exchange) = exchange {
-            (self.sink)(&exchange.finish(ending));
+            (self.sink)(&exchange.finish(ending, now));
         }
     }
 
-    fn note_written(&mut self, first_len: usize, written: usize) {
-        let mut shared = self.shared.borrow_mut();
-        shared.budget = shared.budget.saturating_sub(written);
-        let is_complete = shared
-            .exchange
-            .as_mut()
-            .is_some_and(|e| e.advance(first_len, written));
-        if is_complete {
-            shared.phase = Phase::Waiting(Instant::now() + self.rules.limits.idle_timeout);
-            drop(shared);
-            self.transmitter.reset();
-            self.end(Ending::Complete);
+    /// Whether the connection goes on after the answer that is under way.
+    #[must_use]
+    pub fn is_persistent(&self) -> bool {
+        self.is_persistent && !self.rules.is_draining()
+    }
+
+    /// Sends what may be sent now of `head` and the body behind it; ready with how much of `head` that was.
+    fn poll_send(&mut self, cx: &mut Context<'_>, head: &[u8]) -> Poll<io::Result<usize>> {
+        let state = self.shared.borrow();
+        if state.budget == 0 {
+            cx.waker().wake_by_ref(); // the other connections of this thread first
+            return Poll::Pending;
+        }
+        let exchange = state.exchange.as_ref();
+        let artifact = exchange.and_then(|exchange| exchange.artifact.as_ref());
+        let mut buffers = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
+        buffers[0] = IoSlice::new(head);
+        let mut count = 1;
+        for frame in exchange
+            .iter()
+            .flat_map(|e| e.payload.frames(WRITE_BUFFERS_MAX - 1))
+        {
+            buffers[count] = IoSlice::new(frame);
+            count += 1;
+        }
+        let buffers = &buffers[..count];
+        let stream = Pin::new(&mut self.stream);
+        let len: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        let (outcome, is_damaged) = if artifact.is_none() && len <= SMALL_ANSWER_BYTES_MAX {
+            (poll_write_joined(stream, cx, buffers), false)
         } else {
-            // Progress: the next time the socket is full, the stall deadline starts anew.
-            shared.phase = Phase::Answering;
+            let mut parts = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
+            let select =
+                self.transmitter
+                    .poll_select(cx, artifact, buffers, state.budget, &mut parts);
+            let permit = match ready!(select) {
+                Ok(permit) => permit,
+                Err(damage) => {
+                    drop(state);
+                    self.shared.borrow_mut().broken = Some(Ending::Damaged);
+                    return Poll::Ready(Err(io::Error::other(damage)));
+                }
+            };
+            let outcome = stream.poll_write_vectored(cx, &parts[..permit.parts]);
+            // A byte beyond the end of a file that was cut is EFAULT for the kernel, where the program itself would
+            // get SIGBUS; up to the end of the file's last page it is a zero.
+            let is_damaged = outcome.is_ready()
+                && permit.has_mapped
+                && artifact.is_some_and(|artifact| !artifact.is_unchanged());
+            (outcome, is_damaged)
+        };
+        drop(state);
+        self.note(outcome, is_damaged, head.len())
+    }
+
+    /// Puts what became of a write into the state of the connection.
+    fn note(
+        &mut self,
+        outcome: Poll<io::Result<usize>>,
+        is_damaged: bool,
+        head_len: usize,
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.shared.borrow_mut();
+        match outcome {
+            Poll::Pending => {
+                if !matches!(state.phase, Phase::Sending(_)) {
+                    let deadline = Instant::now() + self.rules.limits.write_stall_timeout;
+                    state.phase = Phase::Sending(deadline);
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Ok(written)) if !is_damaged => {
+                state.budget = state.budget.saturating_sub(written);
+                // Progress: the next time the socket is full, the stall deadline starts anew.
+                state.phase = Phase::Answering;
+                let Some(exchange) = state.exchange.as_mut() else {
+                    return Poll::Ready(Ok(written));
+                };
+                let of_head = exchange.advance(head_len, written);
+                if exchange.is_complete() {
+                    let now = Instant::now();
+                    state.phase = Phase::Waiting(now + self.rules.limits.idle_timeout);
+                    drop(state);
+                    self.transmitter.reset();
+                    self.end(Ending::Complete, now);
+                }
+                Poll::Ready(Ok(of_head))
+            }
+            Poll::Ready(Ok(_)) => {
+                state.broken = Some(Ending::Damaged);
+                Poll::Ready(Err(io::Error::other(
+                    "the file changed while it was being sent",
+                )))
+            }
+            Poll::Ready(Err(error)) => {
+                if is_damaged || error.raw_os_error() == Some(Errno::FAULT.raw_os_error()) {
+                    state.broken = Some(Ending::Damaged);
+                }
+                Poll::Ready(Err(error))
+            }
         }
     }
 }
 
-/// What hyper reads instead of the head that was parsed here: all that it still has to know.
-fn canonical_head(incoming: &Incoming, is_last: bool) -> &'static [u8] {
-    let Incoming::Request(RequestHead {
-        method,
-        version,
-        persistent,
-        ..
-    }) = incoming
-    else {
-        return b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
+/// Writes a small answer from one buffer: copying a few kilobytes costs less than having the kernel walk a vector.
+fn poll_write_joined(
+    stream: Pin<&mut TcpStream>,
+    cx: &mut Context<'_>,
+    buffers: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut at = 0;
+        for buffer in buffers {
+            scratch[at..at + buffer.len()].copy_from_slice(buffer);
+            at += buffer.len();
+        }
+        stream.poll_write(cx, &scratch[..at])
+    })
+}
+
+/// What hyper reads instead of the head that was parsed here, and whether the connection goes on afterwards. To hyper
+/// every request is a HEAD, so that it sends the head of the answer, with its Content-Length, and never a body.
+fn canonical_head(incoming: &Incoming, is_last: bool) -> (&'static [u8], bool) {
+    let (version, is_persistent) = match incoming {
+        Incoming::Request(head) => (head.version, head.persistent && !is_last),
+        Incoming::Refused(_) => (HttpVersion::Http11, false),
     };
-    let is_head = matches!(method, Method::Head);
-    match (is_head, version, *persistent && !is_last) {
-        (false, HttpVersion::Http11, true) => b"GET / HTTP/1.1\r\n\r\n",
-        (false, HttpVersion::Http11, false) => b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n",
-        (false, HttpVersion::Http10, true) => b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n",
-        (false, HttpVersion::Http10, false) => b"GET / HTTP/1.0\r\n\r\n",
-        (true, HttpVersion::Http11, true) => b"HEAD / HTTP/1.1\r\n\r\n",
-        (true, HttpVersion::Http11, false) => b"HEAD / HTTP/1.1\r\nconnection: close\r\n\r\n",
-        (true, HttpVersion::Http10, true) => b"HEAD / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n",
-        (true, HttpVersion::Http10, false) => b"HEAD / HTTP/1.0\r\n\r\n",
-    }
+    let head: &[u8] = match (version, is_persistent) {
+        (HttpVersion::Http11, true) => b"HEAD / HTTP/1.1\r\n\r\n",
+        (HttpVersion::Http11, false) => b"HEAD / HTTP/1.1\r\nconnection: close\r\n\r\n",
+        (HttpVersion::Http10, true) => b"HEAD / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n",
+        (HttpVersion::Http10, false) => b"HEAD / HTTP/1.0\r\n\r\n",
+    };
+    (head, is_persistent)
 }
 
 impl Read for Wire {
@@ -245,87 +348,21 @@ impl Read for Wire {
 }
 
 impl Write for Wire {
+    /// hyper writes the head of an answer; the start of the body goes with it.
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: &[u8],
+        head: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(buffer)])
+        self.get_mut().poll_send(cx, head)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    /// Sends the rest of the body.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
-        let (budget, artifact) = {
-            let shared = me.shared.borrow();
-            (
-                shared.budget,
-                shared.exchange.as_ref().and_then(|e| e.artifact.clone()),
-            )
-        };
-        if budget == 0 {
-            cx.waker().wake_by_ref(); // the other connections of this thread first
-            return Poll::Pending;
+        while me.shared.borrow().is_in_body() {
+            ready!(me.poll_send(cx, &[]))?;
         }
-        let mut parts = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
-        let permit = match ready!(me.transmitter.poll_select(
-            cx,
-            artifact.as_ref(),
-            buffers,
-            budget,
-            &mut parts
-        )) {
-            Ok(permit) => permit,
-            Err(damage) => {
-                me.shared.borrow_mut().broken = Some(Ending::Damaged);
-                return Poll::Ready(Err(io::Error::other(damage)));
-            }
-        };
-        let Permit {
-            parts: count,
-            has_mapped,
-        } = permit;
-        let Poll::Ready(outcome) =
-            Pin::new(&mut me.stream).poll_write_vectored(cx, &parts[..count])
-        else {
-            let mut shared = me.shared.borrow_mut();
-            if !matches!(shared.phase, Phase::Sending(_)) {
-                shared.phase = Phase::Sending(Instant::now() + me.rules.limits.write_stall_timeout);
-            }
-            return Poll::Pending;
-        };
-        // A byte beyond the end of a file that was cut is EFAULT here, where the program itself would get SIGBUS.
-        let is_damaged = has_mapped && artifact.is_some_and(|artifact| !artifact.is_unchanged());
-        match outcome {
-            Ok(written) if !is_damaged => {
-                me.note_written(buffers.first().map_or(0, |first| first.len()), written);
-                Poll::Ready(Ok(written))
-            }
-            Ok(_) => {
-                me.shared.borrow_mut().broken = Some(Ending::Damaged);
-                Poll::Ready(Err(io::Error::other(
-                    "the file changed while it was being sent",
-                )))
-            }
-            Err(error) => {
-                if is_damaged
-                    || error.raw_os_error() == Some(rustix::io::Errno::FAULT.raw_os_error())
-                {
-                    me.shared.borrow_mut().broken = Some(Ending::Damaged);
-                }
-                Poll::Ready(Err(error))
-            }
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true // else hyper would copy frames to the heap, touching mapped bytes
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
@@ -375,6 +412,6 @@ impl Drop for Wire {
             // The answer is incomplete: a reset tells the client so at once, and frees what the kernel still holds.
             let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
-        self.end(ending);
+        self.end(ending, Instant::now());
     }
 }

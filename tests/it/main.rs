@@ -31,18 +31,18 @@ mod support;
 mod tidy;
 
 // The store and publishing.
-/// Every promise of the store contract, for each kind of store.
-mod store_contract;
-/// What only a directory can get wrong.
-mod store_directory;
-/// What publish, promote, rollback, retire and prune promise.
-mod publish_semantics;
 /// Kill -9 at every step, and two at once.
 mod publish_crash;
 /// Full disks, missing permissions, flipped bytes.
 mod publish_damage;
 /// Any series of operations and crashes equals a plain map.
 mod publish_property;
+/// What publish, promote, rollback, retire and prune promise.
+mod publish_semantics;
+/// Every promise of the store contract, for each kind of store.
+mod store_contract;
+/// What only a directory can get wrong.
+mod store_directory;
 
 // The command line and its configuration.
 /// The whole story, and that it leaves nothing behind.
@@ -65,6 +65,16 @@ mod config_file;
 mod config_values;
 
 // The wire: what every answer must be, byte by byte.
+/// R24: the drain.
+mod lifecycle_drain;
+/// Access records and metrics.
+mod lifecycle_records;
+/// R21, R22: memory, descriptors, connections.
+mod robustness_load;
+/// R23: files that change under a running origin, and releases that come and go.
+mod robustness_store;
+/// R19, R20: deadlines.
+mod robustness_timeouts;
 /// R12, R13: preconditions.
 mod wire_conditionals;
 /// R2 to R5: where requests end, and what becomes of the connection.
@@ -81,22 +91,12 @@ mod wire_multirange;
 mod wire_paths;
 /// R14, R16: one range.
 mod wire_ranges;
-/// R21, R22: memory, descriptors, connections.
-mod robustness_load;
-/// R23: files that change under a running origin, and releases that come and go.
-mod robustness_store;
-/// R19, R20: deadlines.
-mod robustness_timeouts;
-/// R24: the drain.
-mod lifecycle_drain;
-/// Access records and metrics.
-mod lifecycle_records;
 
 // Devices and real clients.
-/// The reference client against an edge that cuts, lies, stalls and forgets.
-mod device;
 /// A real apt repository as one release, used by apt.
 mod apt_repository;
+/// The reference client against an edge that cuts, lies, stalls and forgets.
+mod device;
 /// Clients that must work unmodified.
 mod real_clients;
 /// Five versions of a real program, published one after the other.
