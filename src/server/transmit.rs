@@ -15,7 +15,7 @@ use crate::model::PIECE_BYTES;
 
 /// How much of a mapping one write takes at the most: large enough that looking at the file costs little, small
 /// enough that one connection does not keep its thread for long.
-pub const WINDOW_BYTES: usize = 256 * 1024;
+pub const WINDOW_BYTES: usize = 128 * 1024;
 
 type Preparation = Pin<Box<dyn Future<Output = Result<(), Damage>>>>;
 

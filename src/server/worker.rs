@@ -21,10 +21,10 @@ use super::metrics::Metrics;
 /// not to spin, short enough that a client in the backlog hardly notices.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// Unsent bytes that the kernel holds for one client. Twice the window of one write: the socket never runs dry on a
-/// fast link, and a slow client shows its progress every few hundred kilobytes instead of every few megabytes, which
-/// is what the stall deadline goes by.
-const UNSENT_BYTES_MAX: u32 = 512 * 1024;
+/// Unsent bytes that the kernel holds for one client before it asks for more. As much as one write takes: a fast link
+/// never runs dry, a slow client shows its progress every hundred kilobytes, which is what the stall deadline goes by,
+/// and thousands of slow ones do not fill the machine with copies (the kernel's own limit is megabytes each).
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
 /// Connections of all workers together.
 #[derive(Clone, Debug)]
