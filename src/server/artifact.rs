@@ -25,8 +25,9 @@ use crate::store::{Key, Mapping, Store, StoreError};
 /// system calls to check the file cost more than the copy.
 const INLINE_BYTES_MAX: u64 = 64 * 1024;
 
-/// How much a reader asks the disk for at once; also its only buffer.
-const READ_BYTES: usize = 256 * 1024;
+/// How much a reader asks the disk for at once, and how long it keeps a processor: hashing this much takes less than a
+/// tenth of a millisecond. Also its only buffer.
+const READ_BYTES: usize = 128 * 1024;
 
 /// Why bytes that were promised cannot be sent. The connection breaks, or the answer is 500.
 #[derive(Debug, thiserror::Error)]
@@ -236,6 +237,9 @@ impl Artifact {
                         digester.update(&buffer[..read]);
                     }
                     position += read as u64;
+                    // A serving thread that became runnable meanwhile goes first: a niceness alone is looked at only
+                    // when the time slice ends, milliseconds later.
+                    std::thread::yield_now();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Damage::Unreadable(error)),
@@ -284,33 +288,39 @@ fn piece_range(index: usize, size: u64) -> ByteRange {
     ByteRange::new(offset, PIECE_BYTES.min(size - offset))
 }
 
-/// Threads that read and hash, at a lower priority than those that serve: a flood of cold downloads then waits for
-/// the processor instead of delaying hot ones.
+/// Threads that read and hash for those that serve, without getting into their way: few at a time, at a low priority,
+/// and a tenth of a millisecond at a stretch. A flood of cold downloads then slows itself down and not the hot ones.
 #[derive(Clone, Debug)]
 pub struct Readers {
     runtime: tokio::runtime::Handle,
     permits: Arc<Semaphore>,
 }
 
-/// How much nicer than the serving threads: at +10 the scheduler gives a serving thread ten times the weight.
+/// How much nicer than the serving threads. Beside a serving thread that never rests two readers keep a sixth of
+/// its processor, so that cold downloads go on; whatever hot requests leave over is theirs anyway.
 const READER_NICENESS: i32 = 10;
 
+/// Readers at work for each processor: one may wait for a disk while another hashes. More would only queue for the
+/// processor, where they outweigh the serving thread together.
+const READERS_PER_PROCESSOR: usize = 2;
+
 impl Readers {
-    /// A runtime for `threads` readers; keep it alive as long as the handle is used.
-    pub fn start(threads: usize) -> io::Result<(tokio::runtime::Runtime, Self)> {
+    /// A runtime for at most `threads_max` readers; keep it alive as long as the handle is used.
+    pub fn start(threads_max: usize) -> io::Result<(tokio::runtime::Runtime, Self)> {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = (processors * READERS_PER_PROCESSOR).clamp(1, threads_max.max(1));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
-            .max_blocking_threads(threads.max(1))
+            .max_blocking_threads(threads)
             .thread_name("headwater-read")
             .on_thread_start(|| {
                 // On Linux this is the calling thread's own value; refused, all threads are equal, which is only slower.
                 let _ = rustix::process::setpriority_process(None, READER_NICENESS);
             })
             .build()?;
-        let permits = Arc::new(Semaphore::new(threads.max(1)));
         let readers = Self {
             runtime: runtime.handle().clone(),
-            permits,
+            permits: Arc::new(Semaphore::new(threads)),
         };
         Ok((runtime, readers))
     }
