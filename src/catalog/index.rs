@@ -580,7 +580,7 @@ mod tests {
             .parent()
             .unwrap()
             .to_owned();
-        std::fs::rename(&folder, folder.with_extension("away")).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
         tokio::time::advance(FRESH_FOR).await;
         assert!(bench.index.release(&id("1")).await.unwrap().is_some());
     }

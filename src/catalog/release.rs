@@ -43,8 +43,7 @@ pub struct Artifact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     /// Digests of its parts, so that any part can be verified alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pieces: Option<Pieces>,
+    pub pieces: Pieces,
 }
 
 /// The digests of an artifact's equal parts; the last part may be shorter.
@@ -95,9 +94,9 @@ impl Release {
             ));
         }
         for artifact in &release.artifacts {
-            if let Some(pieces) = &artifact.pieces
-                && (pieces.size != PIECE_BYTES
-                    || pieces.sha256.len() as u64 != artifact.size.div_ceil(PIECE_BYTES))
+            let pieces = &artifact.pieces;
+            if pieces.size != PIECE_BYTES
+                || pieces.sha256.len() as u64 != artifact.size.div_ceil(PIECE_BYTES)
             {
                 return Err(DocumentError::Invalid(format!(
                     "`pieces` of `{}` do not fit its size",

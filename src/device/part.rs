@@ -187,30 +187,23 @@ impl Part {
 struct Layout {
     size: u64,
     sha256: Digest,
-    piece_bytes: u64,
     pieces: Vec<Digest>,
 }
 
 impl Layout {
-    /// An artifact without pieces is one piece, so that there is one rule for both.
     fn of(artifact: &Artifact) -> Self {
-        let (piece_bytes, pieces) = match &artifact.pieces {
-            Some(pieces) => (PIECE_BYTES, pieces.sha256.clone()),
-            None => (artifact.size.max(1), vec![artifact.sha256]),
-        };
         Self {
             size: artifact.size,
             sha256: artifact.sha256,
-            piece_bytes,
-            pieces,
+            pieces: artifact.pieces.sha256.clone(),
         }
     }
 
     /// The piece that the byte at `position` belongs to.
     fn piece_at(&self, position: u64) -> (ByteRange, Digest) {
-        let at = position / self.piece_bytes;
-        let offset = at * self.piece_bytes;
-        let len = self.piece_bytes.min(self.size.saturating_sub(offset));
+        let at = position / PIECE_BYTES;
+        let offset = at * PIECE_BYTES;
+        let len = PIECE_BYTES.min(self.size.saturating_sub(offset));
         // Release documents are checked when they are read: there is a digest for every piece.
         let digest = usize::try_from(at).ok().and_then(|at| self.pieces.get(at));
         (ByteRange::new(offset, len), *digest.unwrap_or(&self.sha256))
@@ -368,10 +361,10 @@ mod tests {
             sha256: Digest::of(bytes),
             content_type: "application/octet-stream".into(),
             platform: None,
-            pieces: Some(crate::catalog::Pieces {
+            pieces: crate::catalog::Pieces {
                 size: PIECE_BYTES,
                 sha256: bytes.chunks(piece).map(Digest::of).collect(),
-            }),
+            },
         }
     }
 
@@ -529,24 +522,5 @@ mod tests {
         let mut part = Part::open(folder.path(), &artifact).unwrap();
         part.append(&[Bytes::from_static(b"abc")]).unwrap();
         assert!(part.finish().unwrap().unwrap().is_file());
-    }
-
-    #[test]
-    fn an_artifact_without_pieces_is_verified_as_a_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut artifact = artifact("a", b"abcdef");
-        artifact.pieces = None;
-        let mut part = Part::open(folder.path(), &artifact).unwrap();
-        let bad = part
-            .append(&[Bytes::from_static(b"abcdeX")])
-            .unwrap()
-            .unwrap();
-        assert_eq!((bad.range, part.len()), (ByteRange::whole(6), 0));
-        assert!(
-            part.append(&[Bytes::from_static(b"abcdef")])
-                .unwrap()
-                .is_none()
-        );
-        assert!(part.finish().unwrap().is_ok());
     }
 }

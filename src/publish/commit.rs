@@ -347,10 +347,10 @@ impl Draft {
                 sha256: digests.whole,
                 content_type: content_type::of(&input.name),
                 platform: self.platforms.get(&input.name).cloned(),
-                pieces: Some(Pieces {
+                pieces: Pieces {
                     size: PIECE_BYTES,
                     sha256: digests.pieces,
-                }),
+                },
             });
         let artifacts = artifacts.collect();
         Release::new(

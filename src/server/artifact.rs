@@ -424,11 +424,7 @@ impl OpenArtifacts {
                 .await?
         } else {
             let mapping = Mapping::new(Arc::clone(&blob.file), artifact.size);
-            let expected = artifact
-                .pieces
-                .as_ref()
-                .map_or(&[][..], |pieces| &pieces.sha256);
-            let pieces = expected.iter().map(|expected| Piece {
+            let pieces = artifact.pieces.sha256.iter().map(|expected| Piece {
                 expected: *expected,
                 is_good: OnceCell::new(),
             });

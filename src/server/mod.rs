@@ -131,72 +131,68 @@ pub fn run(
         clock,
         access_log,
     } = surroundings;
-    let (_reading, readers) =
+    let (reading, readers) =
         Readers::start(config.limits.store_reads_max).map_err(ServeError::new("start readers"))?;
     let log = AccessLogger::start(config.server.access_log, Arc::clone(&clock), access_log)
         .map_err(ServeError::new("start the access log"))?;
     let (log, log_thread) = log.unzip();
-    let cache_control =
-        HeaderValue::from_str(&pointer_cache_control(&config.channels)).map_err(|invalid| {
-            ServeError {
-                action: "make Cache-Control".into(),
-                source: io::Error::other(invalid),
-            }
-        })?;
-    let shared = Arc::new(Shared {
-        index: Arc::new(Index::new(
-            Arc::clone(&store),
-            config.limits.store_reads_max,
-        )),
-        artifacts: Arc::new(OpenArtifacts::new(
-            store,
-            readers.clone(),
-            config.limits.open_artifacts_max,
-        )),
-        metrics: Arc::new(Metrics::new()),
-        log,
-        clock,
-        secrets: config.server.origin_secrets.clone(),
-        ranges_max: config.limits.ranges_max,
-        pointer_cache_control: cache_control,
-        cache_tag_header: config.server.cache_tag_header.clone(),
-    });
-    let tokens = Tokens::new();
+    let shared = Arc::new(share(config, store, clock, log, &readers)?);
+    let seed = Seed {
+        config: config.clone(),
+        tokens: Tokens::new(),
+        readers,
+    };
     let places = Places::new(config.limits.connections_max);
     let mut workers = Vec::new();
     for number in 0..config.server.threads.get() {
-        let listener = listeners
-            .data
-            .try_clone()
-            .map_err(ServeError::new("share the listener"))?;
-        let seed = Seed {
-            config: config.clone(),
-            tokens: tokens.clone(),
-            readers: readers.clone(),
-        };
-        let (shared, places) = (Arc::clone(&shared), places.clone());
+        let listener = listeners.data.try_clone();
+        let listener = listener.map_err(ServeError::new("share the listener"))?;
+        let (seed, shared, places) = (seed.clone(), Arc::clone(&shared), places.clone());
         let work = move || {
-            seed.serve(
-                listener,
-                Origin::new(Arc::clone(&shared)),
-                places,
-                &shared.metrics,
-            )
+            let metrics = Arc::clone(&shared.metrics);
+            seed.serve(listener, Origin::new(shared), places, metrics)
         };
         workers.push(spawn(format!("headwater-{number}"), work)?);
     }
     drop(listeners.data); // the workers' clones are the last ones, so that a drain closes the socket
-    let seed = Seed {
-        config: config.clone(),
-        tokens: tokens.clone(),
-        readers,
-    };
     let outcome = seed.oversee(listeners.admin, &shared, shutdown, workers);
+    reading.shutdown_background(); // a reader that waits for a dead disk must not keep the process
     drop(shared);
     if let Some(thread) = log_thread {
         let _ = thread.join(); // the last records are written; a panic there has been printed
     }
     outcome
+}
+
+/// What the handlers on all threads share.
+fn share(
+    config: &Config,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    log: Option<AccessLogger>,
+    readers: &Readers,
+) -> Result<Shared, ServeError> {
+    let limits = &config.limits;
+    let cache_control = HeaderValue::from_str(&pointer_cache_control(&config.channels));
+    let index = Index::new(Arc::clone(&store), limits.store_reads_max);
+    Ok(Shared {
+        index: Arc::new(index),
+        artifacts: Arc::new(OpenArtifacts::new(
+            store,
+            readers.clone(),
+            limits.open_artifacts_max,
+        )),
+        metrics: Arc::new(Metrics::new()),
+        log,
+        clock,
+        secrets: config.server.origin_secrets.clone(),
+        ranges_max: limits.ranges_max,
+        pointer_cache_control: cache_control.map_err(|invalid| ServeError {
+            action: "make Cache-Control".into(),
+            source: io::Error::other(invalid),
+        })?,
+        cache_tag_header: config.server.cache_tag_header.clone(),
+    })
 }
 
 /// How a drain proceeds: `stop` first, `kill` when the grace is over.
@@ -220,6 +216,7 @@ impl Tokens {
 }
 
 /// What a thread grows its site from.
+#[derive(Clone)]
 struct Seed {
     config: Config,
     tokens: Tokens,
@@ -258,14 +255,14 @@ impl Seed {
         listener: TcpListener,
         handler: H,
         places: Places,
-        metrics: &Arc<Metrics>,
+        metrics: Arc<Metrics>,
     ) -> io::Result<()> {
         let runtime = runtime()?;
         let site = self.site(handler, &self.tokens);
-        LocalSet::new().block_on(
-            &runtime,
-            worker::run(listener, site, places, Arc::clone(metrics)),
-        )
+        let serving = worker::run(listener, site, places, metrics);
+        let outcome = LocalSet::new().block_on(&runtime, serving);
+        runtime.shutdown_background(); // a look at a dead disk must not keep the process
+        outcome
     }
 
     /// The calling thread: serves the admin listener, and leads the drain.

@@ -37,6 +37,9 @@ use crate::model::{
 /// DESIGN §5. A year is the longest that caches are asked to keep anything.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
+/// Release and channel documents.
+const DOCUMENT_TYPE: &str = "application/json";
+
 /// When a device should come again after a 503: the store is given a moment, the edge serves stale meanwhile.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -109,6 +112,16 @@ impl Object {
 struct Served {
     representation: Representation,
     bytes: Bytes,
+}
+
+/// What is known of an object, before it is put into headers.
+struct Facts<'a> {
+    len: u64,
+    sha256: Digest,
+    last_modified: jiff::Timestamp,
+    content_type: &'a str,
+    lifetime: Lifetime,
+    tags: &'a str,
 }
 
 /// Why there is no object to answer with.
@@ -253,36 +266,34 @@ impl Origin {
         match locator {
             Locator::Artifact(id, name) => self.find_artifact(id, name).await,
             Locator::ReleaseDocument(id) => {
-                let loaded = self
+                let found = self
                     .shared
                     .index
                     .release(id)
                     .await?
                     .ok_or(Absence::Nothing)?;
-                let tags = release_tags(&loaded);
-                self.document(
-                    &loaded.document,
-                    loaded.digest,
-                    loaded.release.published_at,
-                    Lifetime::Immutable,
-                    &tags,
-                )
+                let facts = Facts {
+                    len: found.document.len() as u64,
+                    sha256: found.digest,
+                    last_modified: found.release.published_at,
+                    content_type: DOCUMENT_TYPE,
+                    lifetime: locator.lifetime(),
+                    tags: &release_tags(&found),
+                };
+                self.document(&found.document, &facts)
             }
             Locator::Channel(product, name) => {
-                let found = self
-                    .shared
-                    .index
-                    .channel(product, name)
-                    .await?
-                    .ok_or(Absence::Nothing)?;
-                let tags = format!("product:{product},channel:{product}/{name}");
-                self.document(
-                    &found.document,
-                    found.digest,
-                    found.channel.updated_at,
-                    Lifetime::Pointer,
-                    &tags,
-                )
+                let found = self.shared.index.channel(product, name).await?;
+                let found = found.ok_or(Absence::Nothing)?;
+                let facts = Facts {
+                    len: found.document.len() as u64,
+                    sha256: found.digest,
+                    last_modified: found.channel.updated_at,
+                    content_type: DOCUMENT_TYPE,
+                    lifetime: locator.lifetime(),
+                    tags: &format!("product:{product},channel:{product}/{name}"),
+                };
+                self.document(&found.document, &facts)
             }
             Locator::ChannelArtifact(product, channel, name) => {
                 self.find_current(product, channel, name).await
@@ -300,19 +311,14 @@ impl Origin {
             .ok_or(Absence::Nothing)?;
         let artifact = loaded.release.artifact(name).ok_or(Absence::Nothing)?;
         let tags = release_tags(&loaded);
-        let description = Description {
+        let description = self.describe(&Facts {
             len: artifact.size,
             sha256: artifact.sha256,
-            last_modified: self.not_in_the_future(loaded.release.published_at),
+            last_modified: loaded.release.published_at,
             content_type: &artifact.content_type,
-            cache_control: IMMUTABLE,
-            cache_tag: self
-                .shared
-                .cache_tag_header
-                .as_deref()
-                .map(|header| (header, tags.as_str())),
             lifetime: Lifetime::Immutable,
-        };
+            tags: &tags,
+        });
         match self.shared.artifacts.open(id, artifact, &description).await {
             Ok(open) => Ok(Object::Artifact(open)),
             Err(damage) => Err(report(id, name, &damage)),
@@ -349,38 +355,39 @@ impl Origin {
         ))))
     }
 
-    fn document(
-        &self,
-        bytes: &Bytes,
-        sha256: Digest,
-        last_modified: jiff::Timestamp,
-        lifetime: Lifetime,
-        tags: &str,
-    ) -> Result<Object, Absence> {
+    /// What the headers of an object under `/artifacts/` or `/channels/` say.
+    fn describe<'a>(&'a self, facts: &Facts<'a>) -> Description<'a> {
         let pointer = self
             .shared
             .pointer_cache_control
             .to_str()
             .unwrap_or_default();
-        let cache_control = if lifetime == Lifetime::Immutable {
-            IMMUTABLE
-        } else {
-            pointer
-        };
-        let representation = Representation::new(&Description {
-            len: bytes.len() as u64,
-            sha256,
-            last_modified: self.not_in_the_future(last_modified),
-            content_type: "application/json",
-            cache_control,
+        Description {
+            len: facts.len,
+            sha256: facts.sha256,
+            last_modified: self.not_in_the_future(facts.last_modified),
+            content_type: facts.content_type,
+            cache_control: match facts.lifetime {
+                Lifetime::Immutable => IMMUTABLE,
+                Lifetime::Pointer | Lifetime::NoStore => pointer,
+            },
             cache_tag: self
                 .shared
                 .cache_tag_header
                 .as_deref()
-                .map(|header| (header, tags)),
-            lifetime,
-        });
-        let representation = representation.map_err(|_invalid| Absence::Damaged)?;
+                .map(|header| (header, facts.tags)),
+            lifetime: facts.lifetime,
+        }
+    }
+
+    fn document(&self, bytes: &Bytes, facts: &Facts<'_>) -> Result<Object, Absence> {
+        let representation = Representation::new(&self.describe(facts)).map_err(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot serve a document: {error}"
+            );
+            Absence::Damaged
+        })?;
         Ok(Object::Document(Rc::new(Served {
             representation,
             bytes: bytes.clone(),

@@ -54,13 +54,12 @@ impl Transmitter {
         self.ahead = None;
     }
 
-    /// Selects the longest start of `buffers` that may be written now, at most `budget` bytes of it.
+    /// Selects the longest start of `buffers` that may be written now, at most `budget` bytes of it, into `parts`.
     pub fn poll_select<'a>(
         &mut self,
         cx: &mut Context<'_>,
         artifact: Option<&Arc<Artifact>>,
-        buffers: &'a [IoSlice<'_>],
-        budget: usize,
+        (buffers, budget): (&'a [IoSlice<'_>], usize),
         parts: &mut [IoSlice<'a>],
     ) -> Poll<Result<Permit, Damage>> {
         let mut permit = Permit {
@@ -77,12 +76,12 @@ impl Transmitter {
             let granted = match mapped {
                 None => wanted,
                 Some((artifact, position)) => {
-                    let granted = match self.poll_gate(cx, artifact, position, wanted, buffer.len())
-                    {
-                        Poll::Ready(granted) => granted?,
-                        Poll::Pending if permit.parts > 0 => break, // what comes before it can go
-                        Poll::Pending => return Poll::Pending,
-                    };
+                    let granted =
+                        match self.poll_gate(cx, artifact, position, (wanted, buffer.len())) {
+                            Poll::Ready(granted) => granted?,
+                            Poll::Pending if permit.parts > 0 => break, // what comes before it can go
+                            Poll::Pending => return Poll::Pending,
+                        };
                     permit.has_mapped = true;
                     granted
                 }
@@ -102,8 +101,7 @@ impl Transmitter {
         cx: &mut Context<'_>,
         artifact: &Arc<Artifact>,
         position: u64,
-        wanted: usize,
-        available: usize,
+        (wanted, available): (usize, usize),
     ) -> Poll<Result<usize, Damage>> {
         loop {
             if let Some((_, preparing)) = &mut self.preparing {

@@ -191,7 +191,7 @@ impl Wire {
             let mut parts = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
             let select =
                 self.transmitter
-                    .poll_select(cx, artifact, buffers, state.budget, &mut parts);
+                    .poll_select(cx, artifact, (buffers, state.budget), &mut parts);
             let permit = match ready!(select) {
                 Ok(permit) => permit,
                 Err(damage) => {

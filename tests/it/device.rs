@@ -13,7 +13,7 @@ use headwater::device::{self, Choice, DeviceError, GetRequest, Got, GotState, Un
 use headwater::model::{ChannelName, Digest, Product};
 use tempfile::TempDir;
 
-use edge::{Edge, File, Step, content};
+use edge::{Edge, Step, content};
 
 mod chain;
 mod edge;
@@ -25,7 +25,7 @@ static BODY: LazyLock<Vec<u8>> =
 const PIECE: usize = 4 * 1024 * 1024;
 
 fn one_file(script: impl IntoIterator<Item = Step>) -> Edge {
-    Edge::start(content(&[("app.bin", &BODY, None)], true), script)
+    Edge::start(content(&[("app.bin", &BODY, None)]), script)
 }
 
 fn request(edge: &Edge, output: &Path) -> GetRequest {
@@ -235,21 +235,6 @@ async fn damage_in_the_unverified_tail_costs_one_piece() {
         edge.asked(),
         ["bytes=4194314-", "bytes=4194304-8388607", "bytes=8388608-"]
     );
-}
-
-#[tokio::test]
-async fn without_pieces_the_whole_is_verified_and_fetched_again_once() {
-    let files: [File<'_>; 1] = [("app.bin", &BODY, None)];
-    let edge = Edge::start(content(&files, false), [Step::Flip(0)]);
-    let folder = tempfile::tempdir().unwrap();
-    get(&edge, folder.path()).await.unwrap();
-    assert_in_place(folder.path());
-
-    let edge = Edge::start(content(&files, false), [Step::Flip(0), Step::Flip(0)]);
-    let folder = tempfile::tempdir().unwrap();
-    let error = get(&edge, folder.path()).await.unwrap_err();
-    assert_eq!(error.exit_code(), 5, "{error}");
-    assert!(!folder.path().join("app.bin").exists());
 }
 
 #[tokio::test]

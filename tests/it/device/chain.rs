@@ -15,17 +15,15 @@ use super::{BODY, chain, get, one_file, request};
 
 #[tokio::test]
 async fn an_empty_artifact_is_an_empty_file() {
-    for pieces in [true, false] {
-        let edge = Edge::start(content(&[("empty", b"", None)], pieces), []);
-        let folder = tempfile::tempdir().unwrap();
-        let got = get(&edge, folder.path()).await.unwrap();
-        assert_eq!((got.state, got.size), (GotState::Downloaded, 0));
-        assert_eq!(fs::read(folder.path().join("empty")).unwrap(), b"");
-        assert_eq!(
-            get(&edge, folder.path()).await.unwrap().state,
-            GotState::Current
-        );
-    }
+    let edge = Edge::start(content(&[("empty", b"", None)]), []);
+    let folder = tempfile::tempdir().unwrap();
+    let got = get(&edge, folder.path()).await.unwrap();
+    assert_eq!((got.state, got.size), (GotState::Downloaded, 0));
+    assert_eq!(fs::read(folder.path().join("empty")).unwrap(), b"");
+    assert_eq!(
+        get(&edge, folder.path()).await.unwrap().state,
+        GotState::Current
+    );
 }
 
 #[tokio::test]
@@ -35,7 +33,7 @@ async fn the_artifact_is_chosen_by_being_alone_by_name_or_by_platform() {
         ("mac/app", b"for mac", Some("macos/aarch64")),
         ("notes.txt", b"notes", None),
     ];
-    let edge = Edge::start(content(&files, true), []);
+    let edge = Edge::start(content(&files), []);
     let folder = tempfile::tempdir().unwrap();
     let chosen = async |choice| {
         let request = GetRequest {
@@ -82,7 +80,7 @@ async fn the_artifact_is_chosen_by_being_alone_by_name_or_by_platform() {
 
 #[tokio::test]
 async fn documents_that_break_the_chain_of_trust_are_refused() {
-    let good = || content(&[("app.bin", b"abc", None)], true);
+    let good = || content(&[("app.bin", b"abc", None)]);
     let replaced = |document: &[u8], from: &str, to: &str| {
         let text = String::from_utf8(document.to_vec()).unwrap();
         assert!(text.contains(from), "{text}");
@@ -171,7 +169,7 @@ async fn the_watcher_hears_of_every_answer_and_every_byte() {
                 .push(format!("{what} {status} {bytes}"));
         }
     }
-    let content = content(&[("app.bin", &BODY, None)], true);
+    let content = content(&[("app.bin", &BODY, None)]);
     let (channel, release) = (content.channel.len(), content.release.len());
     let edge = Edge::start(content, [Step::Cut(1000)]);
     let (folder, notes) = (tempfile::tempdir().unwrap(), Arc::new(Notes::default()));

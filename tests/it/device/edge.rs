@@ -75,20 +75,20 @@ impl Request {
 pub type File<'a> = (&'a str, &'a [u8], Option<&'a str>);
 
 /// Release `agent 1.0.0` of these files, and the channel `stable` that names it.
-pub fn content(files: &[File<'_>], pieces: bool) -> Content {
+pub fn content(files: &[File<'_>]) -> Content {
     let artifact = |(name, body, platform): &File<'_>| Artifact {
         name: ArtifactName::parse(name).unwrap(),
         size: body.len() as u64,
         sha256: Digest::of(body),
         content_type: "application/octet-stream".into(),
         platform: platform.map(|text| Platform::parse(text).unwrap()),
-        pieces: pieces.then(|| Pieces {
+        pieces: Pieces {
             size: PIECE_BYTES,
             sha256: body
                 .chunks(usize::try_from(PIECE_BYTES).unwrap())
                 .map(Digest::of)
                 .collect(),
-        }),
+        },
     };
     let id = ReleaseId {
         product: Product::parse("agent").unwrap(),

@@ -56,7 +56,7 @@ fn an_https_edge_is_trusted_by_its_root_and_only_by_it() {
             PrivateKeyDer::from_pem_file(&key).unwrap(),
         )
         .unwrap();
-    let edge = Edge::start_tls(content(&[("app.bin", &BODY, None)], true), tls);
+    let edge = Edge::start_tls(content(&[("app.bin", &BODY, None)]), tls);
 
     let output = folder.path().join("output");
     let stranger = get_command(&edge, "https", &output).output().unwrap();
@@ -79,7 +79,7 @@ fn an_https_edge_is_trusted_by_its_root_and_only_by_it() {
 fn a_device_that_loses_power_in_the_middle_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let edge = Edge::start(
-        content(&[("app.bin", &BODY, None)], true),
+        content(&[("app.bin", &BODY, None)]),
         [Step::Stall(PIECE + 1000)],
     );
     let mut first = get_command(&edge, "http", folder.path());
@@ -164,7 +164,7 @@ fn a_full_disk_is_named_and_the_next_call_goes_on_where_it_was_full() {
 #[test]
 fn a_download_larger_than_the_memory_of_the_device_succeeds() {
     let large = vec![7; 320 * 1024 * 1024];
-    let edge = Edge::start(content(&[("app.bin", &large, None)], true), []);
+    let edge = Edge::start(content(&[("app.bin", &large, None)]), []);
     let folder = tempfile::tempdir().unwrap();
     let get = get_command(&edge, "http", folder.path());
     // Address space in KiB: the program, its threads' stacks and their heaps, and far less than the artifact.
