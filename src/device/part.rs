@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -301,9 +302,17 @@ fn base_name(name: &ArtifactName) -> &str {
     name.as_str().rsplit('/').next().unwrap_or_default()
 }
 
-/// Opens or creates a file and locks it. The lock dies with the process; whoever finds it taken is refused rather
-/// than kept waiting, so that timers do not pile up behind a slow download.
+/// How long a taken lock is waited for. A download that was broken off in this very process may still be at its last
+/// write; one of another process takes minutes, and whoever meets it is refused.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is looked at meanwhile.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Opens or creates a file and locks it. The lock dies with the process; whoever finds it taken for long is refused
+/// rather than kept waiting, so that timers do not pile up behind a slow download. Blocks.
 fn open_locked(path: &Path) -> Result<File, DeviceError> {
+    let mut waited = Duration::ZERO;
     loop {
         let file = OpenOptions::new()
             .read(true)
@@ -316,6 +325,11 @@ fn open_locked(path: &Path) -> Result<File, DeviceError> {
             .map_err(|error| DeviceError::local("create", path, error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
+            Err(Errno::WOULDBLOCK) if waited < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_PAUSE);
+                waited += LOCK_PAUSE;
+                continue;
+            }
             Err(Errno::WOULDBLOCK) => {
                 return Err(DeviceError::Busy {
                     path: path.to_owned(),
@@ -522,5 +536,19 @@ mod tests {
         let mut part = Part::open(folder.path(), &artifact).unwrap();
         part.append(&[Bytes::from_static(b"abc")]).unwrap();
         assert!(part.finish().unwrap().unwrap().is_file());
+    }
+
+    #[test]
+    fn a_lock_that_is_soon_free_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let artifact = artifact("a", b"abc");
+        let held = Part::open(folder.path(), &artifact).unwrap();
+        std::thread::scope(|scope| {
+            let second =
+                scope.spawn(|| Part::open(folder.path(), &artifact).map(|part| part.len()));
+            std::thread::sleep(LOCK_PAUSE * 3);
+            drop(held);
+            assert_eq!(second.join().unwrap().unwrap(), 0);
+        });
     }
 }
