@@ -27,7 +27,7 @@ pub const FRESH_FOR: Duration = Duration::from_millis(400);
 
 /// How long a request waits for the store before it is answered from memory, or with 503 when nothing is there.
 /// A local file system answers in microseconds; a network one that takes longer than this is as good as away.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Names that do not exist, remembered so that a flood of requests for one costs one look a period. Bounded, because
 /// the names come from strangers.

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Empty;
 use lru::LruCache;
 use subtle::{Choice, ConstantTimeEq};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::access::AccessLogger;
 use super::artifact::{Artifact, Damage, Gate, OpenArtifacts};
@@ -24,7 +24,7 @@ use super::connection::{Answer, Answering, Handler};
 use super::exchange::{Incoming, Record};
 use super::metrics::Metrics;
 use super::payload::Payload;
-use crate::catalog::index::{FRESH_FOR, Index, IndexError, LoadedRelease};
+use crate::catalog::index::{FRESH_FOR, Index, IndexError, LoadedRelease, PATIENCE};
 use crate::config::{Channels, Secret};
 use crate::http::{
     Description, Method, Plan, Problem, Reply, Representation, RequestHead, found, healthy, plan,
@@ -319,9 +319,11 @@ impl Origin {
             lifetime: Lifetime::Immutable,
             tags: &tags,
         });
-        match self.shared.artifacts.open(id, artifact, &description).await {
-            Ok(open) => Ok(Object::Artifact(open)),
-            Err(damage) => Err(report(id, name, &damage)),
+        let opening = self.shared.artifacts.open(id, artifact, &description);
+        match timeout(PATIENCE, opening).await {
+            Ok(Ok(open)) => Ok(Object::Artifact(open)),
+            Ok(Err(damage)) => Err(report(id, name, &damage)),
+            Err(_elapsed) => Err(IndexError::TimedOut.into()),
         }
     }
 
