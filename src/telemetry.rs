@@ -51,3 +51,16 @@ pub fn start(directives: &str, format: Format, colours: Colours) -> Result<(), T
     };
     Ok(())
 }
+
+/// An error and all its sources in one line, for a log field or a message.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    line
+}

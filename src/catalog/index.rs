@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lru::LruCache;
-use tokio::sync::Semaphore;
+use tokio::sync::{MutexGuard, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::{CHANNEL_BYTES_MAX, Channel, DocumentError, RELEASE_BYTES_MAX, Release};
 use crate::model::{ChannelName, Digest, Locator, Product, ReleaseId};
 use crate::store::{Document, Key, Store, StoreError};
+use crate::telemetry::chain;
 
 /// How long an answer from the store is good for. Two periods fit into the second within which a new release, a
 /// moved channel and a retirement must be visible.
@@ -82,7 +83,7 @@ struct Slot<T> {
     value: RwLock<Option<Arc<T>>>,
     /// Milliseconds after `Index::started`.
     checked: AtomicU64,
-    /// Held by the one task that looks; the others wait for what it finds.
+    /// Held by the one task that looks.
     looking: tokio::sync::Mutex<()>,
 }
 
@@ -180,7 +181,10 @@ impl Index {
         if self.is_fresh(&slot) {
             return Ok(slot.get());
         }
-        let _looking = slot.looking.lock().await;
+        // One looks; the others go on with what is known, so that a store that hangs holds up one request and not all.
+        let Ok(_looking) = slot.looking.try_lock() else {
+            return Ok(slot.get());
+        };
         if slot.get().is_some() && !self.is_fresh(&slot) {
             match self.is_retired(id).await {
                 Ok(true) => {
@@ -209,7 +213,9 @@ impl Index {
         if self.is_fresh(&slot) {
             return Ok(slot.get());
         }
-        let _looking = slot.looking.lock().await;
+        let Ok(_looking) = slot.looking.try_lock() else {
+            return Ok(slot.get());
+        };
         if !self.is_fresh(&slot) {
             let known = slot.get();
             match self.read_channel(&id, known.as_ref()).await {
@@ -232,21 +238,21 @@ impl Index {
         let Some(key) = Key::of(&Locator::ReleaseDocument(id.clone())) else {
             return Ok(None);
         };
-        let _loading = self.loading_lock(&key).lock().await;
+        let _loading = self.count(self.turn_to_load(&key).await)?;
         if let Some(slot) = self.release_slot(id) {
             return Ok(slot.get());
         }
         if self.is_known_absent(&key) {
             return Ok(None);
         }
-        let Some(document) = self.count(self.read(&key, RELEASE_BYTES_MAX).await)? else {
-            self.remember_absent(key);
-            return Ok(None);
-        };
         if self.count(self.is_retired(id).await)? {
             self.remember_absent(key);
             return Ok(None);
         }
+        let Some(document) = self.count(self.read(&key, RELEASE_BYTES_MAX).await)? else {
+            self.remember_absent(key);
+            return Ok(None);
+        };
         let release = Release::from_json(id, &document.bytes)
             .map_err(|source| IndexError::Document { key, source });
         let digest = Digest::of(&document.bytes);
@@ -268,7 +274,7 @@ impl Index {
         let Some(key) = Key::of(&Locator::Channel(id.0.clone(), id.1.clone())) else {
             return Ok(None);
         };
-        let _loading = self.loading_lock(&key).lock().await;
+        let _loading = self.count(self.turn_to_load(&key).await)?;
         if let Some(slot) = self.channel_slot(&id) {
             return Ok(slot.get());
         }
@@ -302,6 +308,13 @@ impl Index {
             .unwrap_or_else(PoisonError::into_inner)
             .get(id)
             .cloned()
+    }
+
+    /// Waits for whoever loads the same name, no longer than for the store itself.
+    async fn turn_to_load(&self, key: &Key) -> Result<MutexGuard<'_, ()>, IndexError> {
+        timeout(PATIENCE, self.loading_lock(key).lock())
+            .await
+            .map_err(|_elapsed| IndexError::TimedOut)
     }
 
     fn loading_lock(&self, key: &Key) -> &tokio::sync::Mutex<()> {
@@ -373,8 +386,8 @@ impl Index {
     fn report(&self, error: &IndexError) {
         self.errors.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
-            error = error as &dyn std::error::Error,
-            "serving from memory: {error}"
+            error = chain(error),
+            "cannot look at the store; serving from memory"
         );
     }
 

@@ -9,7 +9,7 @@ use crate::assembly::AssemblyError;
 use crate::config::ConfigError;
 use crate::device::DeviceError;
 use crate::publish::{ErrorKind, PublishError};
-use crate::telemetry::TelemetryError;
+use crate::telemetry::{self, TelemetryError};
 
 /// How a run ended. The numbers are a promise to scripts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,14 +84,7 @@ impl Failure {
     /// The error and all its sources in one line.
     #[must_use]
     pub(super) fn chain(&self) -> String {
-        let mut line = self.error.to_string();
-        let mut source = self.error.source();
-        while let Some(cause) = source {
-            line.push_str(": ");
-            line.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        line
+        telemetry::chain(&*self.error)
     }
 }
 

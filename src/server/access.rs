@@ -96,9 +96,7 @@ impl AccessLogger {
         let id = head
             .and_then(|head| head.edge_request_id.as_deref())
             .map(text);
-        let range = record
-            .range
-            .map(|r| format!("{}-{}", r.offset, r.end().saturating_sub(1)));
+        let range = record.range.map(|granted| granted.to_string());
         let record = JsonRecord {
             time: (self.clock)(),
             method: &method,

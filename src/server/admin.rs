@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use tokio::time::{Instant, timeout};
 
 use super::connection::{Answer, Answering, Handler};
@@ -18,6 +20,7 @@ use super::exchange::{Incoming, Record};
 use super::metrics::Snapshot;
 use super::origin::{Shared, plain};
 use crate::http::{Method, Problem, Reply, RequestHead, healthy, problem};
+use crate::telemetry::chain;
 
 /// Less than the shortest time-out of a load balancer's health check (2 s), so that a store that hangs is reported
 /// as such and not as a dead server.
@@ -69,7 +72,7 @@ impl Admin {
                 let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 text(StatusCode::OK, form, self.shared.metrics.scrape(snapshot))
             }
-            _ => problem(Problem::NotFound),
+            _ => uncached(problem(Problem::NotFound)),
         };
         plain(reply, Some(head))
     }
@@ -82,10 +85,7 @@ impl Admin {
         match timeout(PROBE_TIMEOUT, self.shared.index.store().probe()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "not ready: {error}"
-                );
+                tracing::warn!(error = chain(&error), "not ready");
                 Some("the store cannot be read\n")
             }
             Err(_elapsed) => Some("the store does not answer\n"),
@@ -109,11 +109,20 @@ impl Handler for Admin {
     fn abandon(&self) {}
 }
 
+/// Nothing that the admin listener says may be kept, not even that there is nothing.
+fn uncached(mut reply: Reply) -> Reply {
+    reply
+        .headers
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
 fn text(status: StatusCode, content_type: &'static str, body: String) -> Reply {
-    let mut headers = HeaderMap::with_capacity(3);
+    let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Reply {
         status,
         headers,

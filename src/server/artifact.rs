@@ -5,11 +5,12 @@
 //! (`transmit.rs`), never decides about HTTP.
 
 use std::fs::File;
+use std::hash::{Hash, Hasher};
 use std::io::{self, IoSliceMut};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -148,6 +149,12 @@ impl Artifact {
         }
     }
 
+    /// Where it is stored.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// Whether its frames are addresses of a mapping.
     #[must_use]
     pub fn is_mapped(&self) -> bool {
@@ -163,7 +170,8 @@ impl Artifact {
         }
     }
 
-    /// What stands between `position` and the socket, for up to `wanted` bytes. Never waits for the disk.
+    /// What stands between `position` and the socket, for up to `wanted` bytes, which is at least one. Never waits for
+    /// the disk.
     #[must_use]
     pub fn gate(&self, position: u64, wanted: u64) -> Gate {
         let Content::Mapped { pieces, .. } = &self.content else {
@@ -178,10 +186,14 @@ impl Artifact {
             }
         }
         let end = (position + wanted).min(piece_range(index, self.opened.size).end());
-        match self.is_resident(end - 1) {
-            Ok(true) => Gate::Open(end - position),
+        // Both ends: a piece that was read in order leaves memory from its start.
+        let is_resident = self.is_resident(end - 1).and_then(|is_last| {
+            Ok(is_last && (end - 1 == position || self.is_resident(position)?))
+        });
+        match is_resident {
+            Ok(true) if self.is_unchanged() => Gate::Open(end - position),
             Ok(false) => Gate::Prepare(index),
-            Err(Changed) => Gate::Changed,
+            Ok(true) | Err(Changed) => Gate::Changed,
         }
     }
 
@@ -343,7 +355,11 @@ pub struct OpenArtifacts {
     store: Arc<dyn Store>,
     readers: Readers,
     open: Mutex<LruCache<Key, Arc<Artifact>>>,
+    opening: [tokio::sync::Mutex<()>; OPENING_LOCKS],
 }
+
+/// More than artifacts that a cold start opens at one time, so that two seldom wait for each other.
+const OPENING_LOCKS: usize = 64;
 
 impl OpenArtifacts {
     /// None open yet.
@@ -354,6 +370,7 @@ impl OpenArtifacts {
             store,
             readers,
             open: Mutex::new(LruCache::new(open_max)),
+            opening: std::array::from_fn(|_| tokio::sync::Mutex::default()),
         }
     }
 
@@ -366,10 +383,7 @@ impl OpenArtifacts {
     /// How many are open.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.entries().len()
     }
 
     /// Opens an artifact of a release, or finds it open and unchanged.
@@ -381,12 +395,10 @@ impl OpenArtifacts {
     ) -> Result<Arc<Artifact>, Damage> {
         let locator = Locator::Artifact(release.clone(), artifact.name.clone());
         let key = Key::of(&locator).ok_or(Damage::Missing)?;
-        let open = self
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-            .cloned();
+        // One opens; whoever comes meanwhile finds it open, so that a flash crowd shares one descriptor, one mapping
+        // and one verification.
+        let _opening = self.opening_lock(&key).lock().await;
+        let open = self.entries().get(&key).cloned();
         if let Some(open) = open.as_ref().filter(|open| open.is_current()) {
             return Ok(Arc::clone(open));
         }
@@ -396,11 +408,20 @@ impl OpenArtifacts {
             // Only its name is gone: what is open is still what was published.
             Err(error) => return open.filter(|open| open.is_intact()).ok_or(error),
         };
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .put(key, Arc::clone(&opened));
+        let evicted = self.entries().push(key, Arc::clone(&opened));
+        drop(evicted); // not under the lock: unmapping gigabytes takes a while
         Ok(opened)
+    }
+
+    fn entries(&self) -> MutexGuard<'_, LruCache<Key, Arc<Artifact>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opening_lock(&self, key: &Key) -> &tokio::sync::Mutex<()> {
+        let mut hasher = std::hash::DefaultHasher::new();
+        key.hash(&mut hasher);
+        let share = usize::try_from(hasher.finish() % OPENING_LOCKS as u64).unwrap_or_default();
+        &self.opening[share]
     }
 
     async fn open_new(
@@ -423,7 +444,7 @@ impl OpenArtifacts {
                 .run(move || read_inline(&file, size, &expected))
                 .await?
         } else {
-            let mapping = Mapping::new(Arc::clone(&blob.file), artifact.size);
+            let mapping = Mapping::new(&blob.file, artifact.size);
             let pieces = artifact.pieces.sha256.iter().map(|expected| Piece {
                 expected: *expected,
                 is_good: OnceCell::new(),

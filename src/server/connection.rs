@@ -151,7 +151,9 @@ impl<H: Handler> Conversation<H> {
 
     /// The answer that is under way is the last.
     fn finish_soon(&mut self) {
-        if let Stage::Exchanging(connection) = &mut self.stage {
+        // hyper would close at once where only part of a head came; `take_head` says `close` when the rest is there.
+        let is_receiving = matches!(self.bridge.shared.borrow().phase, Phase::Receiving(_));
+        if let (Stage::Exchanging(connection), false) = (&mut self.stage, is_receiving) {
             Pin::new(&mut **connection).graceful_shutdown();
         }
     }

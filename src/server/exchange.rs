@@ -5,6 +5,7 @@
 //! `RefCell`, never borrowed across a call into hyper or the handler. Never touches a socket.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,8 +62,8 @@ pub struct Record {
     pub head: Option<RequestHead>,
     /// The answer's status.
     pub status: u16,
-    /// The part that was asked for and granted; of several, none is named.
-    pub range: Option<ByteRange>,
+    /// What was granted of the object, when it was not the whole.
+    pub range: Option<Granted>,
     /// Body bytes that the answer has.
     pub body_len: u64,
     /// Body bytes that were handed to the kernel.
@@ -73,10 +74,29 @@ pub struct Record {
     pub ending: Ending,
 }
 
+/// The part of an object that a request was granted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Granted {
+    /// One range.
+    One(ByteRange),
+    /// So many ranges, in a multipart body.
+    Several(usize),
+}
+
+/// `5-104`, first and last position as on the wire, or `3 ranges`.
+impl fmt::Display for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(range) => write!(f, "{}-{}", range.offset, range.end().saturating_sub(1)),
+            Self::Several(count) => write!(f, "{count} ranges"),
+        }
+    }
+}
+
 impl Record {
     /// Of an answer that has not begun.
     #[must_use]
-    pub fn new(head: Option<RequestHead>, range: Option<ByteRange>) -> Self {
+    pub fn new(head: Option<RequestHead>, range: Option<Granted>) -> Self {
         let (took, ending) = (Duration::ZERO, Ending::ClientGone);
         Self {
             head,

@@ -213,6 +213,13 @@ impl Tokens {
             kill,
         }
     }
+
+    /// Ends everything at once.
+    fn end(&self) {
+        self.draining.store(true, Ordering::Relaxed); // first: connections look at it before they ask the others
+        self.stop.cancel();
+        self.kill.cancel();
+    }
 }
 
 /// What a thread grows its site from.
@@ -281,7 +288,7 @@ impl Seed {
             &tokens,
         );
         let runtime = runtime().map_err(ServeError::new("start a runtime"))?;
-        LocalSet::new()
+        let outcome = LocalSet::new()
             .block_on(&runtime, async {
                 let places = Places::new(ADMIN_CONNECTIONS_MAX);
                 let serving = worker::run(admin, site, places, Arc::new(Metrics::new()));
@@ -297,12 +304,15 @@ impl Seed {
                         joined.await
                     }
                 };
-                tokens.stop.cancel();
-                tokens.kill.cancel();
+                // Also after a worker failed: the others must not go on with nobody to lead their drain.
+                self.tokens.end();
+                tokens.end();
                 let _ = serving.await;
                 outcome.unwrap_or_else(|gone| Err(io::Error::other(gone)))
             })
-            .map_err(ServeError::new("serve"))
+            .map_err(ServeError::new("serve"));
+        runtime.shutdown_background(); // nor must a probe of a dead disk
+        outcome
     }
 
     /// Lame duck, then stop, then kill in the background when the grace is over.

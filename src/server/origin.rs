@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use super::access::AccessLogger;
 use super::artifact::{Artifact, Damage, Gate, OpenArtifacts};
 use super::connection::{Answer, Answering, Handler};
-use super::exchange::{Incoming, Record};
+use super::exchange::{Granted, Incoming, Record};
 use super::metrics::Metrics;
 use super::payload::Payload;
 use crate::catalog::index::{FRESH_FOR, Index, IndexError, LoadedRelease, PATIENCE};
@@ -33,6 +33,7 @@ use crate::http::{
 use crate::model::{
     ArtifactName, ByteRange, ChannelName, Clock, Digest, Lifetime, Locator, Product, ReleaseId,
 };
+use crate::telemetry::chain;
 
 /// DESIGN §5. A year is the longest that caches are asked to keep anything.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -384,10 +385,7 @@ impl Origin {
 
     fn document(&self, bytes: &Bytes, facts: &Facts<'_>) -> Result<Object, Absence> {
         let representation = Representation::new(&self.describe(facts)).map_err(|error| {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot serve a document: {error}"
-            );
+            tracing::error!(error = chain(&error), "cannot serve a document");
             Absence::Damaged
         })?;
         Ok(Object::Document(Rc::new(Served {
@@ -437,10 +435,10 @@ impl Origin {
             headers,
             body,
         } = reply(&plan, representation);
-        let range = if let Plan::Part(range) = &plan {
-            Some(*range)
-        } else {
-            None
+        let range = match &plan {
+            Plan::Part(range) => Some(Granted::One(*range)),
+            Plan::Parts(multipart) => Some(Granted::Several(multipart.parts.len())),
+            _ => None,
         };
         let payload = match head.method {
             // RFC 9110 §9.3.2: HEAD has the headers of GET and no body.
@@ -465,12 +463,10 @@ impl Origin {
         index: usize,
     ) -> Answer {
         let readers = self.shared.artifacts.readers().clone();
-        if let Err(damage) = Arc::clone(&artifact).prepare(index, readers).await {
+        let prepared = Arc::clone(&artifact).prepare(index, readers).await;
+        if let Err(damage) = prepared {
             self.remembered.borrow_mut().pop(head.path());
-            tracing::error!(
-                error = &damage as &dyn std::error::Error,
-                "cannot serve an artifact: {damage}"
-            );
+            tracing::error!(error = chain(&damage), key = %artifact.key(), "cannot serve an artifact");
             return plain(problem(Problem::Internal), Some(head));
         }
         match self.emit(head, Object::Artifact(artifact), Attempt::Prepared) {
@@ -482,12 +478,12 @@ impl Origin {
 
 /// Logs what stands in the way of an artifact.
 fn report(id: &ReleaseId, name: &ArtifactName, damage: &Damage) -> Absence {
-    let error = damage as &dyn std::error::Error;
+    let error = chain(damage);
     if let Damage::Store(_) = damage {
-        tracing::warn!(error, release = %id, artifact = %name, "cannot open `{name}` of {id}: {damage}");
+        tracing::warn!(error, release = %id, artifact = %name, "cannot open `{name}` of {id}");
         Absence::Unavailable
     } else {
-        tracing::error!(error, release = %id, artifact = %name, "cannot serve `{name}` of {id}: {damage}");
+        tracing::error!(error, release = %id, artifact = %name, "cannot serve `{name}` of {id}");
         Absence::Damaged
     }
 }
@@ -566,10 +562,7 @@ fn release_tags(loaded: &LoadedRelease) -> String {
 
 impl From<IndexError> for Absence {
     fn from(error: IndexError) -> Self {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "cannot look up: {error}"
-        );
+        tracing::warn!(error = chain(&error), "cannot look up");
         match error {
             IndexError::Document { .. } => Self::Damaged,
             IndexError::TimedOut | IndexError::Store(_) => Self::Unavailable,

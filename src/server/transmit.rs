@@ -10,6 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::artifact::{Artifact, Damage, Gate, Readers};
 use crate::model::PIECE_BYTES;
 
@@ -25,7 +27,7 @@ pub struct Transmitter {
     /// The piece that the answer cannot go on without.
     preparing: Option<(usize, Preparation)>,
     /// The piece after it, on its way while this one is sent.
-    ahead: Option<(usize, tokio::task::JoinHandle<Result<(), Damage>>)>,
+    ahead: Option<(usize, AbortOnDropHandle<Result<(), Damage>>)>,
 }
 
 /// What [`Transmitter::poll_select`] selected.
@@ -142,7 +144,10 @@ impl Transmitter {
             position + available > next * PIECE_BYTES && artifact.wants_read_ahead(index);
         if is_wanted && self.ahead.as_ref().is_none_or(|(ahead, _)| *ahead != index) {
             let preparation = Arc::clone(artifact).prepare(index, self.readers.clone());
-            self.ahead = Some((index, tokio::task::spawn_local(preparation)));
+            self.ahead = Some((
+                index,
+                AbortOnDropHandle::new(tokio::task::spawn_local(preparation)),
+            ));
         }
     }
 }

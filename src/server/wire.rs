@@ -149,10 +149,22 @@ impl Wire {
         Some((len, canonical))
     }
 
+    /// Drops a head that was handed on; an empty stash gives its memory back.
+    fn drop_from_stash(&mut self, len: usize) {
+        self.stash.drain(..len);
+        if self.stash.is_empty() {
+            self.stash = Vec::new();
+        }
+    }
+
     /// Ends the exchange that is under way, if any.
     fn end(&mut self, ending: Ending, now: Instant) {
         let exchange = self.shared.borrow_mut().exchange.take();
         if let Some(exchange) = exchange {
+            if let (Ending::Damaged, Some(artifact)) = (ending, &exchange.artifact) {
+                let key = artifact.key();
+                tracing::error!(%key, sent = exchange.record.body_sent, "broke off a download of a damaged artifact");
+            }
             (self.sink)(&exchange.finish(ending, now));
         }
     }
@@ -192,7 +204,13 @@ impl Wire {
             let select =
                 self.transmitter
                     .poll_select(cx, artifact, (buffers, state.budget), &mut parts);
-            let permit = match ready!(select) {
+            let Poll::Ready(select) = select else {
+                drop(state);
+                // The client waits for us: its deadline starts anew when the socket is full again.
+                self.shared.borrow_mut().phase = Phase::Answering;
+                return Poll::Pending;
+            };
+            let permit = match select {
                 Ok(permit) => permit,
                 Err(damage) => {
                     drop(state);
@@ -308,10 +326,7 @@ impl Read for Wire {
             let head = me.take_head(&stash);
             me.stash = stash;
             if let Some((len, canonical)) = head {
-                me.stash.drain(..len);
-                if me.stash.is_empty() {
-                    me.stash = Vec::new();
-                }
+                me.drop_from_stash(len);
                 into.put_slice(canonical);
                 return Poll::Ready(Ok(()));
             }
@@ -337,7 +352,7 @@ impl Read for Wire {
                     let head = me.take_head(&stash);
                     me.stash = stash;
                     if let Some((len, canonical)) = head {
-                        me.stash.drain(..len);
+                        me.drop_from_stash(len);
                         into.put_slice(canonical);
                         return Poll::Ready(Ok(()));
                     }

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::{Handler, Site, serve};
 use super::metrics::Metrics;
+use crate::telemetry::chain;
 
 /// How long accepting rests after a failure that does not go away by itself, such as no free descriptor: long enough
 /// not to spin, short enough that a client in the backlog hardly notices.
@@ -80,10 +81,7 @@ pub async fn run<H: Handler>(
             Err(error) => {
                 metrics.accept_errors.inc();
                 if !is_about_one_connection(&error) {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "cannot accept: {error}"
-                    );
+                    tracing::warn!(error = chain(&error), "cannot accept");
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             }
@@ -112,10 +110,7 @@ fn admit<H: Handler>(
         return;
     };
     if let Err(error) = prepare(&stream) {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "a connection ended before it began"
-        );
+        tracing::debug!(error = chain(&error), "a connection ended before it began");
         return;
     }
     let (site, metrics) = (Rc::clone(site), Arc::clone(metrics));

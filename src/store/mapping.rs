@@ -1,23 +1,30 @@
 //! A file mapped for reading.
 //!
-//! The one file with `unsafe` in it. Owns the mapping and the descriptor behind it; never touches a mapped byte
+//! The one file with `unsafe` in it. Owns the mapping; never touches a mapped byte
 //! itself, and no code of this crate may: a byte that the file no longer has raises SIGBUS when the program
 //! touches it, but only EFAULT when the kernel reads it inside `writev`. See `server/transmit.rs`.
 
 use std::fs::File;
-use std::io;
-use std::sync::Arc;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use memmap2::Mmap;
 
 use crate::model::ByteRange;
 
-/// A file, its descriptor and its bytes as addresses. Cloning is cheap; the last clone unmaps.
-#[derive(Clone, Debug)]
+/// The bytes of a file as addresses. Cloning is cheap; the last clone unmaps.
+#[derive(Clone)]
 pub struct Mapping {
-    file: Arc<File>,
     bytes: Bytes,
+}
+
+/// Never the bytes: printing one would read it.
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping")
+            .field("len", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Gives `Bytes` an owner that unmaps when the last slice is dropped.
@@ -32,10 +39,9 @@ impl AsRef<[u8]> for Owner {
 impl Mapping {
     /// Maps the first `len` bytes of `file`.
     #[expect(unsafe_code, reason = "a file mapping has no safe constructor")]
-    pub fn new(file: Arc<File>, len: u64) -> io::Result<Self> {
+    pub fn new(file: &File, len: u64) -> io::Result<Self> {
         if len == 0 {
             return Ok(Self {
-                file,
                 bytes: Bytes::new(),
             }); // mmap(2) refuses an empty mapping
         }
@@ -44,17 +50,10 @@ impl Mapping {
         // SAFETY: what makes a mapping unsafe is that the file may change or shrink under a `&[u8]`. Nothing in this
         // crate reads through this slice: its address is handed to the kernel, which checks every page itself and
         // answers EFAULT, and `server/transmit.rs` compares the file's size before and after each such call.
-        let map = unsafe { memmap2::MmapOptions::new().len(size).map(&*file)? };
+        let map = unsafe { memmap2::MmapOptions::new().len(size).map(file)? };
         Ok(Self {
-            file,
             bytes: Bytes::from_owner(Owner(map)),
         })
-    }
-
-    /// The descriptor behind the mapping.
-    #[must_use]
-    pub fn file(&self) -> &Arc<File> {
-        &self.file
     }
 
     /// A part of the mapping as a body frame. Hand it to the kernel; never read it.
