@@ -131,3 +131,75 @@ impl Release {
             .map(|at| &self.artifacts[at])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> ReleaseId {
+        ReleaseId {
+            product: Product::parse("agent").unwrap(),
+            version: Version::parse("1").unwrap(),
+        }
+    }
+
+    fn document(pieces: &str) -> String {
+        let digest = Digest::of(b"abc");
+        format!(
+            r#"{{"schema":1,"product":"agent","version":"1","published_at":"2026-11-22T10:00:00Z","notes":null,
+                "new":"field","artifacts":[{{"name":"a","size":3,"sha256":"{digest}",
+                "content_type":"application/octet-stream"{pieces}}}]}}"#
+        )
+    }
+
+    fn pieces(size: u64, count: usize) -> String {
+        let digests = vec![format!("\"{}\"", Digest::of(b"abc")); count].join(",");
+        format!(r#","pieces":{{"size":{size},"sha256":[{digests}]}}"#)
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        let release = Release::from_json(&id(), document(&pieces(PIECE_BYTES, 1)).as_bytes());
+        assert_eq!(release.unwrap().artifacts[0].size, 3);
+    }
+
+    #[test]
+    fn an_artifact_without_the_digests_of_all_its_pieces_is_refused() {
+        for pieces in [
+            String::new(),
+            pieces(PIECE_BYTES, 0),
+            pieces(PIECE_BYTES, 2),
+            pieces(1, 3),
+        ] {
+            assert!(
+                Release::from_json(&id(), document(&pieces).as_bytes()).is_err(),
+                "{pieces}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_as_such_whatever_else_it_says() {
+        let error = Release::from_json(&id(), br#"{"schema":2,"products":[]}"#).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                DocumentError::TooNew {
+                    actual: 2,
+                    supported: 1
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_document_under_another_name_is_refused() {
+        let other = ReleaseId {
+            version: Version::parse("2").unwrap(),
+            ..id()
+        };
+        let error = Release::from_json(&other, document(&pieces(PIECE_BYTES, 1)).as_bytes());
+        assert!(matches!(error, Err(DocumentError::Mismatch { .. })));
+    }
+}

@@ -123,7 +123,7 @@ fn during_the_drain_delay_readiness_says_no_and_everything_is_still_served() {
 }
 
 #[test]
-fn requests_pipelined_before_the_signal_are_answered() {
+fn a_kept_connection_is_closed_after_the_answer_that_was_running() {
     let origin = Setup::new().start();
     let mut conn = Conn::open_narrow(origin.data, 8 * 1024);
     conn.send(format!("GET {BASE}big HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -133,5 +133,33 @@ fn requests_pipelined_before_the_signal_are_answered() {
     finish(&mut conn);
     // RFC 9112 §9.6: what comes after a connection's last answer is not served, and the client is told by the close.
     conn.assert_closed(SOON);
+    assert_eq!(origin.await_exit(SOON).code(), Some(0));
+}
+
+#[test]
+fn a_request_that_had_begun_to_arrive_is_answered() {
+    let origin = Setup::new().start();
+    let mut conn = origin.connect();
+    conn.assert_usable();
+    conn.send(format!("GET {BASE}tiny HT"));
+    // The download keeps the drain going, and shows that the origin has read what came before it.
+    let mut running = begun(&origin);
+    origin.terminate();
+    await_refusal(&origin);
+    conn.send("TP/1.1\r\nHost: x\r\n\r\n");
+    let response = conn.response("GET");
+    assert_eq!((response.status, &response.body[..]), (200, &b"hello"[..]));
+    assert_eq!(response.field("connection"), Some("close"));
+    conn.assert_closed(SOON);
+    finish(&mut running);
+    assert_eq!(origin.await_exit(SOON).code(), Some(0));
+}
+
+#[test]
+fn a_scraper_that_keeps_its_connection_does_not_hold_up_the_end() {
+    let origin = Setup::new().start();
+    let mut scraper = Conn::open(origin.admin);
+    assert_eq!(scraper.get("/metrics", "").status, 200);
+    origin.terminate();
     assert_eq!(origin.await_exit(SOON).code(), Some(0));
 }
