@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A name that breaks its rule: which kind of name, the text, and the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {kind}: {rule}")]
+#[error("`{text}` is not {kind}: {rule}")]
 pub struct NameError {
     kind: &'static str,
     text: String,
@@ -89,20 +89,20 @@ macro_rules! name {
 
 name! {
     /// What is updated.
-    Product, "product", SLUG_RULE, is_slug
+    Product, "a product", SLUG_RULE, is_slug
 }
 name! {
     /// A named, movable pointer to a release.
-    ChannelName, "channel", SLUG_RULE, is_slug
+    ChannelName, "a channel", SLUG_RULE, is_slug
 }
 name! {
     /// One version of a product. Ordered by [`super::version`], never by its text.
-    Version, "version",
+    Version, "a version",
     "1 to 128 of A-Z a-z 0-9 . _ + ~ - and the first a letter or a digit", is_version
 }
 name! {
     /// The name of one file of a release; may contain `/`.
-    ArtifactName, "artifact name",
+    ArtifactName, "an artifact name",
     "1 to 1024 bytes of UTF-8 in segments of 1 to 255 bytes between `/`, without `.`, `..`, backslash or control \
      characters; `release.json` and `retired.json` are reserved",
     is_artifact_name
@@ -168,7 +168,7 @@ impl Platform {
 
     /// Parses `os/arch`, for instance `linux/x86_64`.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let refuse = || NameError::new("platform", text, Self::RULE);
+        let refuse = || NameError::new("a platform", text, Self::RULE);
         let (os, arch) = text.split_once('/').ok_or_else(refuse)?;
         Self::from_parts(os, arch).ok_or_else(refuse)
     }
@@ -196,7 +196,7 @@ impl TryFrom<PlatformText> for Platform {
     fn try_from(text: PlatformText) -> Result<Self, NameError> {
         Self::from_parts(&text.os, &text.arch).ok_or_else(|| {
             NameError::new(
-                "platform",
+                "a platform",
                 &format!("{}/{}", text.os, text.arch),
                 Self::RULE,
             )
