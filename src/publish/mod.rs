@@ -156,7 +156,8 @@ impl Publisher {
     }
 
     /// Scans, ingests and commits a release. A version that is committed already is compared instead: with the same
-    /// bytes (notes and platforms do not count) it is [`PublishState::Unchanged`], with others it is refused.
+    /// bytes (notes and platforms do not count) it is [`PublishState::Unchanged`], with others it is refused; one whose
+    /// stored artifacts are not there in full size is damaged.
     pub async fn publish(
         &self,
         request: PublishRequest,

@@ -240,11 +240,22 @@ pub(super) async fn show(
     Ok((listed(store, release, &channels).await?, bytes))
 }
 
-/// The artifacts of a release that are not there with the size that was published, in words.
-pub(super) async fn missing(
+/// Refuses a release of which an artifact is not there in the size that was published.
+pub(super) async fn refuse_incomplete(
     store: &dyn Store,
     release: &Release,
-) -> Result<Option<String>, PublishError> {
+) -> Result<(), PublishError> {
+    match missing(store, release).await? {
+        None => Ok(()),
+        Some(what) => Err(PublishError::Damaged {
+            id: release.id(),
+            what,
+        }),
+    }
+}
+
+/// The first artifact of a release that is not there in the size that was published, in words.
+async fn missing(store: &dyn Store, release: &Release) -> Result<Option<String>, PublishError> {
     let prefix = prefix(&release.id());
     let entries = store.list(&prefix).await?;
     for artifact in &release.artifacts {

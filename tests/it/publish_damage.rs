@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use headwater::model::Digest;
-use headwater::publish::{ErrorKind, Progress, PublishError, Silent};
+use headwater::publish::{ErrorKind, Mode, Progress, PublishError, PublishRequest, Silent};
 use headwater::store::disk::DirectoryStore;
 
 use crate::support::engineer::{Engineer, publisher_to, request, tree};
@@ -248,6 +248,34 @@ async fn a_half_written_release_document_is_not_published_over() {
 }
 
 #[tokio::test]
+async fn a_release_with_a_missing_or_cut_artifact_is_not_called_unchanged() {
+    let files: &[(&str, &[u8])] = &[("a", b"bytes"), ("b", b"bytes")];
+    let meddles: [fn(&std::path::Path); 2] = [
+        |path| std::fs::remove_file(path).unwrap(),
+        |path| std::fs::write(path, "byt").unwrap(),
+    ];
+    for meddle in meddles {
+        let engineer = Engineer::new();
+        engineer.publish("agent", "1.0", files).await.unwrap();
+        meddle(&engineer.stored("artifacts/agent/1.0/b"));
+        let before = tree(&engineer.stored("artifacts"));
+        let folder = engineer.files(files);
+        for mode in [Mode::DryRun, Mode::Commit] {
+            let request = PublishRequest {
+                mode,
+                ..request("agent", "1.0", &[&folder])
+            };
+            let publish = engineer.publisher.publish(request, Arc::new(Silent));
+            let error = publish.await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("`artifacts/agent/1.0/b`"), "{text}");
+        }
+        assert_eq!(tree(&engineer.stored("artifacts")), before);
+    }
+}
+
+#[tokio::test]
 async fn a_release_that_is_retired_during_a_verification_is_not_damaged() {
     let engineer = Arc::new(Engineer::new());
     let names = ["a", "b", "c", "d", "e"];
@@ -321,10 +349,7 @@ async fn a_read_only_store_is_listed_verified_and_rehearsed_but_not_written() {
             .damage
             .is_empty()
     );
-    publisher
-        .prune(0, headwater::publish::Mode::DryRun)
-        .await
-        .unwrap();
+    publisher.prune(0, Mode::DryRun).await.unwrap();
     let folder = engineer.files(&[("a", b"2")]);
     let mut request = request("agent", "2.0", &[&folder]);
     let error = publisher
@@ -336,6 +361,6 @@ async fn a_read_only_store_is_listed_verified_and_rehearsed_but_not_written() {
         source.to_string().contains("Read-only file system"),
         "{source}"
     );
-    request.mode = headwater::publish::Mode::DryRun;
+    request.mode = Mode::DryRun;
     publisher.publish(request, Arc::new(Silent)).await.unwrap();
 }
