@@ -115,6 +115,15 @@ pub struct Listed {
     pub channels: Vec<ChannelName>,
 }
 
+/// What a listing found. Damage in one document is no reason to keep silent about all others.
+#[derive(Clone, Debug)]
+pub struct Listing<T> {
+    /// What can be read, in order.
+    pub found: Vec<T>,
+    /// The documents that cannot be read; empty when all is well.
+    pub damage: Vec<Damage>,
+}
+
 /// One thing that is wrong in the store.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Damage {
@@ -146,6 +155,9 @@ pub struct Pruned {
     pub litter: Vec<(String, u64)>,
     /// All bytes freed.
     pub bytes: u64,
+    /// The documents that cannot be read, sorted by key. Their releases were left alone, and so were all releases of a
+    /// product with such a channel: nobody knows which of them it names.
+    pub damage: Vec<Damage>,
 }
 
 impl Publisher {
@@ -191,13 +203,17 @@ impl Publisher {
         retention::retire(self, id, reason).await
     }
 
-    /// Retires all but the newest `keep` releases of each product and removes litter; never what a channel names.
+    /// Retires all but the newest `keep` releases of each product and removes litter; never what a channel names,
+    /// and never a release whose documents cannot be read.
     pub async fn prune(&self, keep: usize, mode: Mode) -> Result<Pruned, PublishError> {
         retention::prune(self, keep, mode).await
     }
 
     /// All releases, of one product or of all, oldest first within each product.
-    pub async fn releases(&self, product: Option<&Product>) -> Result<Vec<Listed>, PublishError> {
+    pub async fn releases(
+        &self,
+        product: Option<&Product>,
+    ) -> Result<Listing<Listed>, PublishError> {
         records::releases(&*self.store, product).await
     }
 
@@ -207,7 +223,10 @@ impl Publisher {
     }
 
     /// All channels, of one product or of all, sorted by product and name.
-    pub async fn channels(&self, product: Option<&Product>) -> Result<Vec<Channel>, PublishError> {
+    pub async fn channels(
+        &self,
+        product: Option<&Product>,
+    ) -> Result<Listing<Channel>, PublishError> {
         records::channels(&*self.store, product).await
     }
 

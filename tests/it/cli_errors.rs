@@ -157,6 +157,26 @@ fn what_is_not_as_published_is_exit_code_5_and_named() {
 }
 
 #[test]
+fn a_damaged_document_is_named_with_exit_code_5_after_everything_else() {
+    let sandbox = Sandbox::new();
+    sandbox.publish("1.0.0", "one");
+    sandbox.publish("2.0.0", "two");
+    sandbox.done(&["promote", "agent", "2.0.0", "--to", "stable"]);
+    let releases = sandbox.json(&["releases", "--json"]);
+    let channels = sandbox.json(&["channels", "--json"]);
+    sandbox.write("headwater-store/artifacts/agent/1.0.0/release.json", "{");
+    sandbox.write("headwater-store/channels/agent/beta.json", "{");
+    for (listing, expected) in [("releases", &releases[1]), ("channels", &channels[0])] {
+        let ran = sandbox.run(&[listing, "--json"]);
+        assert_eq!(ran.code, 5, "{}", ran.transcript());
+        let listed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(listed, serde_json::json!([expected]));
+        insta::assert_snapshot!(format!("damaged_{listing}"), ran.stderr);
+    }
+    snapshots(&sandbox, &[("damaged_prune", &["prune", "--keep", "1"])]);
+}
+
+#[test]
 fn an_edge_that_does_not_answer_is_exit_code_1() {
     let sandbox = Sandbox::new();
     // Bound, so that nobody else gets the port, and not listening, so that it refuses.
