@@ -198,7 +198,8 @@ impl Publisher {
         promote::rollback(self, product, channel, reason).await
     }
 
-    /// Takes a release's bytes away for good; its document stays. Repeated, it finishes what a crash left.
+    /// Takes a release's bytes away for good; its document stays, and so has to be readable. Repeated, it
+    /// finishes what a crash left.
     pub async fn retire(&self, id: &ReleaseId, reason: String) -> Result<Retirement, PublishError> {
         retention::retire(self, id, reason).await
     }

@@ -25,9 +25,8 @@ pub(super) async fn retire(
         remove_artifacts(store, id).await?;
         return Ok(retirement);
     }
-    // Its document must be there, not whole: a damaged release may be retired.
-    let document = records::key(&Locator::ReleaseDocument(id.clone()))?;
-    if store.stat(&document).await?.is_none() {
+    // Readable, not only there: it is all that stays of the release.
+    if records::release(store, id).await?.is_none() {
         return Err(PublishError::NoRelease(id.clone()));
     }
     refuse_named(&records::channels_of(store, &id.product).await?, id)?;

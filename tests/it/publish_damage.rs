@@ -328,6 +328,17 @@ async fn a_damaged_channel_hides_no_other_channel_and_no_release() {
 }
 
 #[tokio::test]
+async fn a_release_without_a_readable_document_is_not_retired() {
+    let document = "artifacts/agent/2.0/release.json";
+    let engineer = with_a_damaged_document(document).await;
+    let before = tree(&engineer.stored("artifacts"));
+    let error = engineer.retire("agent", "2.0").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    assert!(error.to_string().contains(document), "{error}");
+    assert_eq!(tree(&engineer.stored("artifacts")), before);
+}
+
+#[tokio::test]
 async fn prune_leaves_a_damaged_release_alone_and_does_the_rest() {
     for document in ["release.json", "retired.json"] {
         let document = format!("artifacts/agent/2.0/{document}");
