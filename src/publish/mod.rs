@@ -232,7 +232,7 @@ impl Publisher {
     }
 
     /// Re-hashes what is stored against the release documents. Damage is found and reported, not an error: the rest is
-    /// looked at all the same.
+    /// looked at all the same. Only a document with a newer schema is an error, here as everywhere.
     pub async fn verify(
         &self,
         product: Option<&Product>,

@@ -40,7 +40,7 @@ pub(super) async fn release(
     };
     match Release::from_json(id, &document.bytes) {
         Ok(release) => Ok(Some((release, document.bytes))),
-        Err(source) => Err(PublishError::Document { key, source }),
+        Err(source) => Err(PublishError::unusable(key, source)),
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn retirement(
     };
     match Retirement::from_json(&document.bytes) {
         Ok(retirement) => Ok(Some(retirement)),
-        Err(source) => Err(PublishError::Document { key, source }),
+        Err(source) => Err(PublishError::unusable(key, source)),
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn channel(
     };
     match Channel::from_json(product, name, &document.bytes) {
         Ok(channel) => Ok(Some((channel, document.tag))),
-        Err(source) => Err(PublishError::Document { key, source }),
+        Err(source) => Err(PublishError::unusable(key, source)),
     }
 }
 

@@ -207,7 +207,8 @@ impl Verification {
 }
 
 /// Passes on what was read, and turns what is wrong with a document into a finding. Only a store that cannot be reached
-/// at all ends the look at the rest.
+/// at all ends the look at the rest, and a document of a newer Headwater: that is no damage, and this one's verdict on such
+/// a store would be worth nothing.
 pub(super) async fn readable<T>(
     store: &dyn Store,
     key: &Key,

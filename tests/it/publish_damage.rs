@@ -339,6 +339,34 @@ async fn a_release_without_a_readable_document_is_not_retired() {
 }
 
 #[tokio::test]
+async fn a_document_with_a_newer_schema_is_a_failure_and_not_damage() {
+    let documents = [
+        "artifacts/agent/2.0/release.json",
+        "artifacts/agent/2.0/retired.json",
+        "channels/agent/beta.json",
+    ];
+    for document in documents {
+        let engineer = with_a_damaged_document(document).await;
+        std::fs::write(engineer.stored(document), "{ \"schema\": 2, \"x\": [] }").unwrap();
+        let before = tree(&engineer.stored("artifacts"));
+        let publisher = &engineer.publisher;
+        let silent = Arc::new(Silent);
+        for error in [
+            publisher.releases(None).await.unwrap_err(),
+            publisher.prune(1, Mode::Commit).await.unwrap_err(),
+            publisher.verify(None, None, silent).await.unwrap_err(),
+            engineer.retire("agent", "2.0").await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Failed, "{error}");
+            assert!(error.to_string().contains(document), "{error}");
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(source.contains("use a newer headwater"), "{source}");
+        }
+        assert_eq!(tree(&engineer.stored("artifacts")), before);
+    }
+}
+
+#[tokio::test]
 async fn prune_leaves_a_damaged_release_alone_and_does_the_rest() {
     for document in ["release.json", "retired.json"] {
         let document = format!("artifacts/agent/2.0/{document}");
