@@ -39,6 +39,7 @@ fn a_command_line_that_makes_no_sense_is_exit_code_2() {
                 ],
             ),
             ("usage_missing", &["rollback", "agent"]),
+            ("usage_reason", &["retire", "agent", "1.0", "--reason", ""]),
             ("usage_keep", &["prune", "--keep", "0"]),
             (
                 "usage_both",
@@ -57,6 +58,17 @@ fn a_command_line_that_makes_no_sense_is_exit_code_2() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_retirement_without_a_reason_takes_nothing_away() {
+    let sandbox = Sandbox::new();
+    sandbox.publish("1.0.0", "one");
+    for reason in ["", " \t"] {
+        let ran = sandbox.run(&["retire", "agent", "1.0.0", "--reason", reason]);
+        assert_eq!(ran.code, 2, "{}", ran.transcript());
+    }
+    assert!(sandbox.json(&["show", "agent", "1.0.0", "--json"])["retired"].is_null());
 }
 
 #[test]
