@@ -13,6 +13,7 @@ use crate::model::Product;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 With --json: an array of channel documents.
+A channel whose document cannot be read is left out and named as an error (exit code 5).
 
 Examples:
   headwater channels
@@ -74,6 +75,7 @@ impl Typed {
             .map_err(super::or_list_releases)?;
         context
             .output
-            .report(Form::of(self.json), &Channels(channels))
+            .report(Form::of(self.json), &Channels(channels.found))?;
+        Failure::on_damage(&channels.damage)
     }
 }

@@ -5,10 +5,11 @@
 use std::error::Error;
 use std::io;
 
+use super::output::printable;
 use crate::assembly::AssemblyError;
 use crate::config::ConfigError;
 use crate::device::DeviceError;
-use crate::publish::{ErrorKind, PublishError};
+use crate::publish::{Damage, ErrorKind, PublishError};
 use crate::telemetry::{self, TelemetryError};
 
 /// How a run ended. The numbers are a promise to scripts.
@@ -61,6 +62,21 @@ impl Failure {
             details: Vec::new(),
             hint: None,
         }
+    }
+
+    /// Refuses to call a command done that met these documents and went on without them.
+    pub(super) fn on_damage(damage: &[Damage]) -> Result<(), Self> {
+        let subject = match damage.len() {
+            0 => return Ok(()),
+            1 => "a document in the store cannot be read".to_owned(),
+            count => format!("{count} documents in the store cannot be read"),
+        };
+        let line = |Damage { key, what }: &Damage| printable(&format!("`{key}`: {what}"));
+        Err(Self {
+            details: damage.iter().map(line).collect(),
+            ..Self::new(Exit::Damaged, subject)
+        }
+        .with_hint("restore the named files from a copy of the store"))
     }
 
     /// Names the way out, when this failure is of that kind.

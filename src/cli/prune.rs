@@ -15,6 +15,8 @@ use crate::publish::{Mode, Pruned};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Of each product the newest N releases stay, and every release that a channel names, now or as its previous one.
+A release whose documents cannot be read stays, and so does every release of a product with such a channel; the rest is \
+done, and the documents are named as an error (exit code 5).
 With --json: {retired: [{product, version}], litter: [{key, size}], bytes, dry_run}.
 
 Examples:
@@ -106,6 +108,7 @@ impl Typed {
         let pruned = assembly::block_on(publisher.prune(self.keep as usize, mode))??;
         context
             .output
-            .report(Form::of(self.json), &Outcome::new(&pruned, mode))
+            .report(Form::of(self.json), &Outcome::new(&pruned, mode))?;
+        Failure::on_damage(&pruned.damage)
     }
 }

@@ -15,6 +15,7 @@ use crate::publish::{Listed, Retirement};
 #[command(after_help = "\
 With --json: an array of {product, version, published_at, artifacts, size, retired, channels}; `artifacts` is their \
 number, `size` their bytes, `retired` null or the retirement document.
+A release whose documents cannot be read is left out and named as an error (exit code 5).
 
 Examples:
   headwater releases
@@ -106,7 +107,8 @@ impl Typed {
         let publisher = assembly::publisher(&self.store.config(context)?.store)?;
         let listed = assembly::block_on(publisher.releases(self.product.as_ref()))?
             .map_err(super::or_list_releases)?;
-        let releases = Releases(listed.into_iter().map(Row::from).collect());
-        context.output.report(Form::of(self.json), &releases)
+        let releases = Releases(listed.found.into_iter().map(Row::from).collect());
+        context.output.report(Form::of(self.json), &releases)?;
+        Failure::on_damage(&listed.damage)
     }
 }

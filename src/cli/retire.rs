@@ -25,7 +25,7 @@ pub(super) struct Typed {
     version: Version,
 
     /// Why, kept beside the release document
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: String,
 
     /// Print one JSON document
@@ -34,6 +34,14 @@ pub(super) struct Typed {
 
     #[command(flatten)]
     store: StoreArgs,
+}
+
+/// The reason is all that people will find of the release.
+fn parse_reason(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        return Err("it has to say why, for instance \"leaks the device key\"");
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(Serialize)]

@@ -59,7 +59,7 @@ async fn rehearse(
     let store = &*publisher.store;
     records::refuse_retired(store, &draft.id).await?;
     if let Some((release, _)) = records::release(store, &draft.id).await? {
-        return confirm(draft, release, progress).await;
+        return confirm(store, draft, release, progress).await;
     }
     let mut digests = Vec::with_capacity(draft.inputs.len());
     for input in &draft.inputs {
@@ -83,7 +83,7 @@ async fn perform(
     let _ = store.sweep(Sweep::Remove).await;
     records::refuse_retired(&**store, &draft.id).await?;
     if let Some((release, _)) = records::release(&**store, &draft.id).await? {
-        return confirm(draft, release, progress).await;
+        return confirm(&**store, draft, release, progress).await;
     }
     remove_unwanted_leftovers(&**store, draft).await?;
     let committed = ingest_and_commit(publisher, draft, progress).await;
@@ -234,8 +234,10 @@ async fn remove_all(store: &dyn Store, id: &ReleaseId) -> Result<(), PublishErro
     Ok(store.remove(&keys).await?)
 }
 
-/// Compares the inputs with a release that is committed. Names come first: they cost no reading.
+/// Compares the inputs with a release that is committed. Names come first: they cost no reading. Unchanged is only what
+/// devices can still install.
 async fn confirm(
+    store: &dyn Store,
     draft: &Draft,
     release: Release,
     progress: &Arc<dyn Progress>,
@@ -274,6 +276,7 @@ async fn confirm(
             Some(_) => {}
         }
     }
+    records::refuse_incomplete(store, &release).await?;
     Ok(Published {
         state: PublishState::Unchanged,
         release,

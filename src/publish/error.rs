@@ -42,6 +42,14 @@ pub enum PublishError {
         /// What to do.
         what: String,
     },
+    /// A document in the store has a schema of later. It is not damaged: use a newer Headwater.
+    #[error("cannot read `{key}`")]
+    TooNew {
+        /// Which one.
+        key: Key,
+        /// Its schema and ours; always [`DocumentError::TooNew`].
+        source: DocumentError,
+    },
     /// An artifact appeared under this publish's reservation.
     #[error("`{key}` is being written by another program, outside of this store's rules")]
     Intruder {
@@ -240,6 +248,14 @@ pub enum ErrorKind {
 }
 
 impl PublishError {
+    /// A document that was read and cannot be used: damaged, or only newer than this program.
+    pub(super) fn unusable(key: Key, source: DocumentError) -> Self {
+        match source {
+            DocumentError::TooNew { .. } => Self::TooNew { key, source },
+            _ => Self::Document { key, source },
+        }
+    }
+
     /// Whose fault it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -248,6 +264,7 @@ impl PublishError {
             | Self::Input { .. }
             | Self::InputChanged { .. }
             | Self::Contended { .. }
+            | Self::TooNew { .. }
             | Self::Intruder { .. } => ErrorKind::Failed,
             Self::UnfitInput { .. }
             | Self::InputName { .. }

@@ -115,6 +115,15 @@ pub struct Listed {
     pub channels: Vec<ChannelName>,
 }
 
+/// What a listing found. Damage in one document is no reason to keep silent about all others.
+#[derive(Clone, Debug)]
+pub struct Listing<T> {
+    /// What can be read, in order.
+    pub found: Vec<T>,
+    /// The documents that cannot be read; empty when all is well.
+    pub damage: Vec<Damage>,
+}
+
 /// One thing that is wrong in the store.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Damage {
@@ -146,6 +155,9 @@ pub struct Pruned {
     pub litter: Vec<(String, u64)>,
     /// All bytes freed.
     pub bytes: u64,
+    /// The documents that cannot be read, sorted by key. Their releases were left alone, and so were all releases of a
+    /// product with such a channel: nobody knows which of them it names.
+    pub damage: Vec<Damage>,
 }
 
 impl Publisher {
@@ -156,7 +168,8 @@ impl Publisher {
     }
 
     /// Scans, ingests and commits a release. A version that is committed already is compared instead: with the same
-    /// bytes (notes and platforms do not count) it is [`PublishState::Unchanged`], with others it is refused.
+    /// bytes (notes and platforms do not count) it is [`PublishState::Unchanged`], with others it is refused; one whose
+    /// stored artifacts are not there in full size is damaged.
     pub async fn publish(
         &self,
         request: PublishRequest,
@@ -185,18 +198,23 @@ impl Publisher {
         promote::rollback(self, product, channel, reason).await
     }
 
-    /// Takes a release's bytes away for good; its document stays. Repeated, it finishes what a crash left.
+    /// Takes a release's bytes away for good; its document stays, and so has to be readable. Repeated, it
+    /// finishes what a crash left.
     pub async fn retire(&self, id: &ReleaseId, reason: String) -> Result<Retirement, PublishError> {
         retention::retire(self, id, reason).await
     }
 
-    /// Retires all but the newest `keep` releases of each product and removes litter; never what a channel names.
+    /// Retires all but the newest `keep` releases of each product and removes litter; never what a channel names,
+    /// and never a release whose documents cannot be read.
     pub async fn prune(&self, keep: usize, mode: Mode) -> Result<Pruned, PublishError> {
         retention::prune(self, keep, mode).await
     }
 
     /// All releases, of one product or of all, oldest first within each product.
-    pub async fn releases(&self, product: Option<&Product>) -> Result<Vec<Listed>, PublishError> {
+    pub async fn releases(
+        &self,
+        product: Option<&Product>,
+    ) -> Result<Listing<Listed>, PublishError> {
         records::releases(&*self.store, product).await
     }
 
@@ -206,12 +224,15 @@ impl Publisher {
     }
 
     /// All channels, of one product or of all, sorted by product and name.
-    pub async fn channels(&self, product: Option<&Product>) -> Result<Vec<Channel>, PublishError> {
+    pub async fn channels(
+        &self,
+        product: Option<&Product>,
+    ) -> Result<Listing<Channel>, PublishError> {
         records::channels(&*self.store, product).await
     }
 
     /// Re-hashes what is stored against the release documents. Damage is found and reported, not an error: the rest is
-    /// looked at all the same.
+    /// looked at all the same. Only a document with a newer schema is an error, here as everywhere.
     pub async fn verify(
         &self,
         product: Option<&Product>,

@@ -129,12 +129,7 @@ async fn current(
 /// there in full size.
 async fn checked_pointer(store: &dyn Store, id: &ReleaseId) -> Result<Pointer, PublishError> {
     let (release, document) = records::live_release(store, id).await?;
-    if let Some(what) = records::missing(store, &release).await? {
-        return Err(PublishError::Damaged {
-            id: id.clone(),
-            what,
-        });
-    }
+    records::refuse_incomplete(store, &release).await?;
     Ok(Pointer::to(&release, &document))
 }
 

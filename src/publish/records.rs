@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::{Listed, PublishError, Retirement};
+use super::{Damage, Listed, Listing, PublishError, Retirement, verify};
 use crate::catalog::{
     CHANNEL_BYTES_MAX, Channel, DocumentError, RELEASE_BYTES_MAX, RETIREMENT_BYTES_MAX, Release,
 };
@@ -40,7 +40,7 @@ pub(super) async fn release(
     };
     match Release::from_json(id, &document.bytes) {
         Ok(release) => Ok(Some((release, document.bytes))),
-        Err(source) => Err(PublishError::Document { key, source }),
+        Err(source) => Err(PublishError::unusable(key, source)),
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn retirement(
     };
     match Retirement::from_json(&document.bytes) {
         Ok(retirement) => Ok(Some(retirement)),
-        Err(source) => Err(PublishError::Document { key, source }),
+        Err(source) => Err(PublishError::unusable(key, source)),
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn channel(
     };
     match Channel::from_json(product, name, &document.bytes) {
         Ok(channel) => Ok(Some((channel, document.tag))),
-        Err(source) => Err(PublishError::Document { key, source }),
+        Err(source) => Err(PublishError::unusable(key, source)),
     }
 }
 
@@ -137,6 +137,7 @@ pub(super) async fn channel_names(
         .collect())
 }
 
+/// A product's channels, all of them: what may go depends on each.
 pub(super) async fn channels_of(
     store: &dyn Store,
     product: &Product,
@@ -152,56 +153,88 @@ pub(super) async fn channels_of(
     Ok(found)
 }
 
+/// A product's channels that can be read; the others become damage.
+pub(super) async fn readable_channels_of(
+    store: &dyn Store,
+    product: &Product,
+    damage: &mut Vec<Damage>,
+) -> Result<Vec<Channel>, PublishError> {
+    let mut found = Vec::new();
+    for name in channel_names(store, product).await? {
+        let key = key(&Locator::Channel(product.clone(), name.clone()))?;
+        let read = channel(store, product, &name).await;
+        let channel = verify::readable(store, &key, read, damage).await?;
+        found.extend(channel.map(|(channel, _)| channel));
+    }
+    Ok(found)
+}
+
 /// See [`super::Publisher::channels`].
 pub(super) async fn channels(
     store: &dyn Store,
     product: Option<&Product>,
-) -> Result<Vec<Channel>, PublishError> {
+) -> Result<Listing<Channel>, PublishError> {
+    let mut damage = Vec::new();
+    let mut found = Vec::new();
     if let Some(product) = product {
-        let found = channels_of(store, product).await?;
-        if found.is_empty() && versions(store, product).await?.is_empty() {
+        found = readable_channels_of(store, product, &mut damage).await?;
+        let is_empty = found.is_empty() && damage.is_empty();
+        if is_empty && versions(store, product).await?.is_empty() {
             return Err(PublishError::NoProduct(product.clone()));
         }
-        return Ok(found);
+        return Ok(Listing { found, damage });
     }
-    let mut found = Vec::new();
     for product in products(store, "channels/").await? {
-        found.extend(channels_of(store, &product).await?);
+        found.extend(readable_channels_of(store, &product, &mut damage).await?);
     }
-    Ok(found)
+    Ok(Listing { found, damage })
 }
 
 /// See [`super::Publisher::releases`].
 pub(super) async fn releases(
     store: &dyn Store,
     product: Option<&Product>,
-) -> Result<Vec<Listed>, PublishError> {
+) -> Result<Listing<Listed>, PublishError> {
+    let mut damage = Vec::new();
+    let mut found = Vec::new();
     if let Some(product) = product {
-        let found = releases_of(store, product).await?;
-        if found.is_empty() {
+        let channels = readable_channels_of(store, product, &mut damage).await?;
+        found = releases_of(store, product, &channels, &mut damage).await?;
+        if found.is_empty() && damage.is_empty() {
             return Err(PublishError::NoProduct(product.clone()));
         }
-        return Ok(found);
+        return Ok(Listing { found, damage });
     }
-    let mut found = Vec::new();
     for product in products(store, "artifacts/").await? {
-        found.extend(releases_of(store, &product).await?);
+        let channels = readable_channels_of(store, &product, &mut damage).await?;
+        found.extend(releases_of(store, &product, &channels, &mut damage).await?);
     }
-    Ok(found)
+    Ok(Listing { found, damage })
 }
 
-/// Oldest first.
+/// The releases of a product whose documents can be read, oldest first; the other documents become damage.
 pub(super) async fn releases_of(
     store: &dyn Store,
     product: &Product,
+    channels: &[Channel],
+    damage: &mut Vec<Damage>,
 ) -> Result<Vec<Listed>, PublishError> {
-    let channels = channels_of(store, product).await?;
     let mut found = Vec::new();
     for version in versions(store, product).await? {
         let product = product.clone();
         let id = ReleaseId { product, version };
-        if let Some((release, _)) = release(store, &id).await? {
-            found.push(listed(store, release, &channels).await?);
+        let before = damage.len();
+        let mark = key(&Locator::Retirement(id.clone()))?;
+        let read = retirement(store, &id).await;
+        let retired = verify::readable(store, &mark, read, damage).await?;
+        let document = key(&Locator::ReleaseDocument(id.clone()))?;
+        let read = release(store, &id).await;
+        let release = verify::readable(store, &document, read, damage).await?;
+        // One whose retirement cannot be read is neither live nor retired.
+        if let Some((release, _)) = release
+            && damage.len() == before
+        {
+            found.push(listed(release, retired, channels));
         }
     }
     found.sort_by(|a, b| {
@@ -211,21 +244,16 @@ pub(super) async fn releases_of(
     Ok(found)
 }
 
-async fn listed(
-    store: &dyn Store,
-    release: Release,
-    channels: &[Channel],
-) -> Result<Listed, PublishError> {
-    let retired = retirement(store, &release.id()).await?;
+fn listed(release: Release, retired: Option<Retirement>, channels: &[Channel]) -> Listed {
     let named = channels
         .iter()
         .filter(|channel| channel.release.version == release.version);
     let channels = named.map(|channel| channel.channel.clone()).collect();
-    Ok(Listed {
+    Listed {
         release,
         retired,
         channels,
-    })
+    }
 }
 
 /// See [`super::Publisher::show`].
@@ -237,14 +265,26 @@ pub(super) async fn show(
         return Err(PublishError::NoRelease(id.clone()));
     };
     let channels = channels_of(store, &id.product).await?;
-    Ok((listed(store, release, &channels).await?, bytes))
+    let retired = retirement(store, id).await?;
+    Ok((listed(release, retired, &channels), bytes))
 }
 
-/// The artifacts of a release that are not there with the size that was published, in words.
-pub(super) async fn missing(
+/// Refuses a release of which an artifact is not there in the size that was published.
+pub(super) async fn refuse_incomplete(
     store: &dyn Store,
     release: &Release,
-) -> Result<Option<String>, PublishError> {
+) -> Result<(), PublishError> {
+    match missing(store, release).await? {
+        None => Ok(()),
+        Some(what) => Err(PublishError::Damaged {
+            id: release.id(),
+            what,
+        }),
+    }
+}
+
+/// The first artifact of a release that is not there in the size that was published, in words.
+async fn missing(store: &dyn Store, release: &Release) -> Result<Option<String>, PublishError> {
     let prefix = prefix(&release.id());
     let entries = store.list(&prefix).await?;
     for artifact in &release.artifacts {

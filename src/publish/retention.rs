@@ -3,11 +3,11 @@
 //! Owns what may go and in which order: `retired.json` first (from then on the origin answers 404 and nobody can
 //! promote), then the artifacts. `release.json` stays, so that the version can never be bound again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
 
-use super::{Listed, Mode, Pruned, PublishError, Publisher, Retirement, records, scope};
+use super::{Damage, Listed, Mode, Pruned, PublishError, Publisher, Retirement, records, scope};
 use crate::catalog::Channel;
 use crate::crash;
 use crate::model::{Locator, Product, ReleaseId, Version};
@@ -25,9 +25,8 @@ pub(super) async fn retire(
         remove_artifacts(store, id).await?;
         return Ok(retirement);
     }
-    // Its document must be there, not whole: a damaged release may be retired.
-    let document = records::key(&Locator::ReleaseDocument(id.clone()))?;
-    if store.stat(&document).await?.is_none() {
+    // Readable, not only there: it is all that stays of the release.
+    if records::release(store, id).await?.is_none() {
         return Err(PublishError::NoRelease(id.clone()));
     }
     refuse_named(&records::channels_of(store, &id.product).await?, id)?;
@@ -90,11 +89,16 @@ pub(super) async fn prune(
     let mut pruned = Pruned::default();
     for product in records::products(store, "artifacts/").await? {
         prune_releases(publisher, &product, keep, mode, &mut pruned).await?;
+        let damaged = damaged_releases(&pruned);
         for version in records::versions(store, &product).await? {
             let product = product.clone();
-            remove_litter(store, &ReleaseId { product, version }, mode, &mut pruned).await?;
+            let id = ReleaseId { product, version };
+            if !damaged.contains(&id) {
+                remove_litter(store, &id, mode, &mut pruned).await?;
+            }
         }
     }
+    pruned.damage.sort_by(|a, b| a.key.cmp(&b.key));
     let sweep = match mode {
         Mode::Commit => Sweep::Remove,
         Mode::DryRun => Sweep::DryRun,
@@ -112,6 +116,15 @@ impl Pruned {
     }
 }
 
+/// The releases one of whose documents cannot be read: what is litter there, nobody knows.
+fn damaged_releases(pruned: &Pruned) -> HashSet<ReleaseId> {
+    let release = |damage: &Damage| match Locator::from_store_key(&damage.key) {
+        Some(Locator::ReleaseDocument(id) | Locator::Retirement(id)) => Some(id),
+        _ => None,
+    };
+    pruned.damage.iter().filter_map(release).collect()
+}
+
 async fn prune_releases(
     publisher: &Publisher,
     product: &Product,
@@ -120,8 +133,13 @@ async fn prune_releases(
     pruned: &mut Pruned,
 ) -> Result<(), PublishError> {
     let store = &*publisher.store;
-    let releases = records::releases_of(store, product).await?;
-    let channels = records::channels_of(store, product).await?;
+    let mut unreadable = Vec::new();
+    let channels = records::readable_channels_of(store, product, &mut unreadable).await?;
+    let releases = records::releases_of(store, product, &channels, &mut pruned.damage).await?;
+    if !unreadable.is_empty() {
+        pruned.damage.append(&mut unreadable);
+        return Ok(()); // what such a channel names is not known
+    }
     for id in too_old(&releases, &channels, keep) {
         let bytes: u64 = artifacts(store, &id)
             .await?

@@ -86,26 +86,12 @@ impl Verification {
         self.found.damage.push(Damage { key, what });
     }
 
-    /// Passes on what was read, and turns what is wrong with a document into a finding. Only a store that cannot be
-    /// reached at all ends the verification.
     async fn readable<T>(
         &mut self,
         key: &Key,
         read: Result<Option<T>, PublishError>,
     ) -> Result<Option<T>, PublishError> {
-        match read {
-            Ok(found) => Ok(found),
-            Err(PublishError::Document { key, source }) => {
-                self.report(&key, records::in_words(&source));
-                Ok(None)
-            }
-            Err(PublishError::Store(error)) => {
-                self.store.probe().await?;
-                self.report(key, in_words(&error));
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        readable(&*self.store, key, read, &mut self.found.damage).await
     }
 
     /// The releases whose artifacts must be there.
@@ -218,6 +204,28 @@ impl Verification {
         }
         Ok(())
     }
+}
+
+/// Passes on what was read, and turns what is wrong with a document into a finding. Only a store that cannot be reached
+/// at all ends the look at the rest, and a document of a newer Headwater: that is no damage, and this one's verdict on such
+/// a store would be worth nothing.
+pub(super) async fn readable<T>(
+    store: &dyn Store,
+    key: &Key,
+    read: Result<Option<T>, PublishError>,
+    damage: &mut Vec<Damage>,
+) -> Result<Option<T>, PublishError> {
+    let (key, what) = match read {
+        Err(PublishError::Document { key, source }) => (key, records::in_words(&source)),
+        Err(PublishError::Store(error)) => {
+            store.probe().await?;
+            (key.clone(), in_words(&error))
+        }
+        other => return other,
+    };
+    let key = key.to_string();
+    damage.push(Damage { key, what });
+    Ok(None)
 }
 
 /// What is wrong with where a channel points.

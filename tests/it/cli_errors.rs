@@ -39,6 +39,7 @@ fn a_command_line_that_makes_no_sense_is_exit_code_2() {
                 ],
             ),
             ("usage_missing", &["rollback", "agent"]),
+            ("usage_reason", &["retire", "agent", "1.0", "--reason", ""]),
             ("usage_keep", &["prune", "--keep", "0"]),
             (
                 "usage_both",
@@ -57,6 +58,17 @@ fn a_command_line_that_makes_no_sense_is_exit_code_2() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_retirement_without_a_reason_takes_nothing_away() {
+    let sandbox = Sandbox::new();
+    sandbox.publish("1.0.0", "one");
+    for reason in ["", " \t"] {
+        let ran = sandbox.run(&["retire", "agent", "1.0.0", "--reason", reason]);
+        assert_eq!(ran.code, 2, "{}", ran.transcript());
+    }
+    assert!(sandbox.json(&["show", "agent", "1.0.0", "--json"])["retired"].is_null());
 }
 
 #[test]
@@ -154,6 +166,26 @@ fn what_is_not_as_published_is_exit_code_5_and_named() {
     let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(found["damage"][0]["key"], "artifacts/agent/1.0.0/tool");
     snapshots(&sandbox, &[("damaged_verify", &["verify"])]);
+}
+
+#[test]
+fn a_damaged_document_is_named_with_exit_code_5_after_everything_else() {
+    let sandbox = Sandbox::new();
+    sandbox.publish("1.0.0", "one");
+    sandbox.publish("2.0.0", "two");
+    sandbox.done(&["promote", "agent", "2.0.0", "--to", "stable"]);
+    let releases = sandbox.json(&["releases", "--json"]);
+    let channels = sandbox.json(&["channels", "--json"]);
+    sandbox.write("headwater-store/artifacts/agent/1.0.0/release.json", "{");
+    sandbox.write("headwater-store/channels/agent/beta.json", "{");
+    for (listing, expected) in [("releases", &releases[1]), ("channels", &channels[0])] {
+        let ran = sandbox.run(&[listing, "--json"]);
+        assert_eq!(ran.code, 5, "{}", ran.transcript());
+        let listed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(listed, serde_json::json!([expected]));
+        insta::assert_snapshot!(format!("damaged_{listing}"), ran.stderr);
+    }
+    snapshots(&sandbox, &[("damaged_prune", &["prune", "--keep", "1"])]);
 }
 
 #[test]

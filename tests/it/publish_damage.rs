@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use headwater::model::Digest;
-use headwater::publish::{ErrorKind, Progress, PublishError, Silent};
+use headwater::model::{Digest, Product};
+use headwater::publish::{Damage, ErrorKind, Mode, Progress, PublishError, PublishRequest, Silent};
 use headwater::store::disk::DirectoryStore;
 
 use crate::support::engineer::{Engineer, publisher_to, request, tree};
@@ -248,6 +248,162 @@ async fn a_half_written_release_document_is_not_published_over() {
 }
 
 #[tokio::test]
+async fn a_release_with_a_missing_or_cut_artifact_is_not_called_unchanged() {
+    let files: &[(&str, &[u8])] = &[("a", b"bytes"), ("b", b"bytes")];
+    let meddles: [fn(&std::path::Path); 2] = [
+        |path| std::fs::remove_file(path).unwrap(),
+        |path| std::fs::write(path, "byt").unwrap(),
+    ];
+    for meddle in meddles {
+        let engineer = Engineer::new();
+        engineer.publish("agent", "1.0", files).await.unwrap();
+        meddle(&engineer.stored("artifacts/agent/1.0/b"));
+        let before = tree(&engineer.stored("artifacts"));
+        let folder = engineer.files(files);
+        for mode in [Mode::DryRun, Mode::Commit] {
+            let request = PublishRequest {
+                mode,
+                ..request("agent", "1.0", &[&folder])
+            };
+            let publish = engineer.publisher.publish(request, Arc::new(Silent));
+            let error = publish.await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("`artifacts/agent/1.0/b`"), "{text}");
+        }
+        assert_eq!(tree(&engineer.stored("artifacts")), before);
+    }
+}
+
+/// Three releases of which the second has an unreadable document, and a second product.
+async fn with_a_damaged_document(document: &str) -> Engineer {
+    let engineer = Engineer::new();
+    for version in ["1.0", "2.0", "3.0"] {
+        engineer
+            .publish("agent", version, &[("a", b"1")])
+            .await
+            .unwrap();
+    }
+    engineer.publish("zeta", "1", &[("a", b"1")]).await.unwrap();
+    engineer.promote("agent", "1.0", "beta").await.unwrap();
+    engineer.promote("zeta", "1", "stable").await.unwrap();
+    std::fs::write(engineer.stored(document), "{ \"schema\": 1, \"prod").unwrap();
+    engineer
+}
+
+fn keys(damage: &[Damage]) -> Vec<&str> {
+    damage.iter().map(|damage| damage.key.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_damaged_document_hides_no_other_release() {
+    for document in ["release.json", "retired.json"] {
+        let document = format!("artifacts/agent/2.0/{document}");
+        let engineer = with_a_damaged_document(&document).await;
+        let listed = engineer.publisher.releases(None).await.unwrap();
+        let ids = listed.found.iter().map(|listed| listed.release.id());
+        let ids: Vec<_> = ids.map(|id| id.to_string()).collect();
+        assert_eq!(ids, ["agent 1.0", "agent 3.0", "zeta 1"]);
+        assert_eq!(keys(&listed.damage), [document]);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_channel_hides_no_other_channel_and_no_release() {
+    let engineer = with_a_damaged_document("channels/agent/stable.json").await;
+    let channels = engineer.publisher.channels(None).await.unwrap();
+    let names = channels
+        .found
+        .iter()
+        .map(|channel| channel.channel.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["beta", "stable"]);
+    assert_eq!(keys(&channels.damage), ["channels/agent/stable.json"]);
+    let listed = engineer.publisher.releases(None).await.unwrap();
+    assert_eq!(listed.found.len(), 4);
+    assert_eq!(keys(&listed.damage), ["channels/agent/stable.json"]);
+    let product = Product::parse("agent").unwrap();
+    std::fs::write(engineer.stored("channels/agent/beta.json"), "").unwrap();
+    let channels = engineer.publisher.channels(Some(&product)).await.unwrap();
+    assert_eq!((channels.found.len(), channels.damage.len()), (0, 2));
+}
+
+#[tokio::test]
+async fn a_release_without_a_readable_document_is_not_retired() {
+    let document = "artifacts/agent/2.0/release.json";
+    let engineer = with_a_damaged_document(document).await;
+    let before = tree(&engineer.stored("artifacts"));
+    let error = engineer.retire("agent", "2.0").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    assert!(error.to_string().contains(document), "{error}");
+    assert_eq!(tree(&engineer.stored("artifacts")), before);
+}
+
+#[tokio::test]
+async fn a_document_with_a_newer_schema_is_a_failure_and_not_damage() {
+    let documents = [
+        "artifacts/agent/2.0/release.json",
+        "artifacts/agent/2.0/retired.json",
+        "channels/agent/beta.json",
+    ];
+    for document in documents {
+        let engineer = with_a_damaged_document(document).await;
+        std::fs::write(engineer.stored(document), "{ \"schema\": 2, \"x\": [] }").unwrap();
+        let before = tree(&engineer.stored("artifacts"));
+        let publisher = &engineer.publisher;
+        let silent = Arc::new(Silent);
+        for error in [
+            publisher.releases(None).await.unwrap_err(),
+            publisher.prune(1, Mode::Commit).await.unwrap_err(),
+            publisher.verify(None, None, silent).await.unwrap_err(),
+            engineer.retire("agent", "2.0").await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Failed, "{error}");
+            assert!(error.to_string().contains(document), "{error}");
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(source.contains("use a newer headwater"), "{source}");
+        }
+        assert_eq!(tree(&engineer.stored("artifacts")), before);
+    }
+}
+
+#[tokio::test]
+async fn prune_leaves_a_damaged_release_alone_and_does_the_rest() {
+    for document in ["release.json", "retired.json"] {
+        let document = format!("artifacts/agent/2.0/{document}");
+        let engineer = with_a_damaged_document(&document).await;
+        for version in ["4.0", "5.0"] {
+            let files: &[(&str, &[u8])] = &[("a", b"1")];
+            engineer.publish("agent", version, files).await.unwrap();
+        }
+        std::fs::write(engineer.stored("artifacts/agent/2.0/not-listed"), "x").unwrap();
+        std::fs::write(engineer.stored("artifacts/zeta/1/not-listed"), "x").unwrap();
+        let before = tree(&engineer.stored("artifacts/agent/2.0"));
+        for mode in [Mode::DryRun, Mode::Commit] {
+            let pruned = engineer.publisher.prune(1, mode).await.unwrap();
+            let retired: Vec<_> = pruned.retired.iter().map(ToString::to_string).collect();
+            assert_eq!(retired, ["agent 3.0", "agent 4.0"]);
+            let litter = [("artifacts/zeta/1/not-listed".to_owned(), 1)];
+            assert_eq!(pruned.litter, litter);
+            assert_eq!(keys(&pruned.damage), [document.as_str()]);
+        }
+        assert_eq!(tree(&engineer.stored("artifacts/agent/2.0")), before);
+    }
+}
+
+#[tokio::test]
+async fn prune_retires_nothing_that_a_damaged_channel_may_name() {
+    let engineer = with_a_damaged_document("channels/agent/stable.json").await;
+    engineer.publish("zeta", "2", &[("a", b"1")]).await.unwrap();
+    engineer.publish("zeta", "3", &[("a", b"1")]).await.unwrap();
+    std::fs::write(engineer.stored("artifacts/agent/2.0/not-listed"), "x").unwrap();
+    let pruned = engineer.publisher.prune(1, Mode::Commit).await.unwrap();
+    let retired: Vec<_> = pruned.retired.iter().map(ToString::to_string).collect();
+    assert_eq!(retired, ["zeta 2"]);
+    assert_eq!(pruned.litter[0].0, "artifacts/agent/2.0/not-listed");
+    assert_eq!(keys(&pruned.damage), ["channels/agent/stable.json"]);
+}
+
+#[tokio::test]
 async fn a_release_that_is_retired_during_a_verification_is_not_damaged() {
     let engineer = Arc::new(Engineer::new());
     let names = ["a", "b", "c", "d", "e"];
@@ -312,7 +468,7 @@ async fn a_read_only_store_is_listed_verified_and_rehearsed_but_not_written() {
     let view = Mount::read_only(engineer.store.path(), &engineer.files(&[]).join("view"));
     let store = Arc::new(DirectoryStore::open(view.path()).unwrap());
     let publisher = publisher_to(store);
-    assert_eq!(publisher.releases(None).await.unwrap().len(), 1);
+    assert_eq!(publisher.releases(None).await.unwrap().found.len(), 1);
     assert!(
         publisher
             .verify(None, None, Arc::new(Silent))
@@ -321,10 +477,7 @@ async fn a_read_only_store_is_listed_verified_and_rehearsed_but_not_written() {
             .damage
             .is_empty()
     );
-    publisher
-        .prune(0, headwater::publish::Mode::DryRun)
-        .await
-        .unwrap();
+    publisher.prune(0, Mode::DryRun).await.unwrap();
     let folder = engineer.files(&[("a", b"2")]);
     let mut request = request("agent", "2.0", &[&folder]);
     let error = publisher
@@ -336,6 +489,6 @@ async fn a_read_only_store_is_listed_verified_and_rehearsed_but_not_written() {
         source.to_string().contains("Read-only file system"),
         "{source}"
     );
-    request.mode = headwater::publish::Mode::DryRun;
+    request.mode = Mode::DryRun;
     publisher.publish(request, Arc::new(Silent)).await.unwrap();
 }

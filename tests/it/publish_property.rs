@@ -225,7 +225,7 @@ impl Real {
                         .changed,
                 )),
                 Step::Retire { version, .. } => {
-                    let listed = engineer.publisher.releases(None).await?;
+                    let listed = engineer.publisher.releases(None).await?.found;
                     engineer.retire("agent", VERSIONS[*version]).await?;
                     let was_live = listed.iter().any(|listed| {
                         listed.release.version.as_str() == VERSIONS[*version]
@@ -318,8 +318,8 @@ impl Real {
         let publisher = &self.engineer.publisher;
         let (releases, channels) = self.runtime.block_on(async {
             (
-                publisher.releases(None).await.unwrap(),
-                publisher.channels(None).await.unwrap(),
+                publisher.releases(None).await.unwrap().found,
+                publisher.channels(None).await.unwrap().found,
             )
         });
         let content = |listed: &headwater::publish::Listed| {

@@ -334,7 +334,15 @@ async fn a_damaged_release_is_not_promoted() {
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{version}: {error}");
     }
-    assert!(engineer.publisher.channels(None).await.unwrap().is_empty());
+    assert!(
+        engineer
+            .publisher
+            .channels(None)
+            .await
+            .unwrap()
+            .found
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -353,7 +361,13 @@ async fn two_promotes_of_one_channel_both_count() {
     let mut revisions = [one, two].map(|moved| moved.unwrap().channel.revision);
     revisions.sort_unstable();
     assert_eq!(revisions, [1, 2]);
-    let channel = engineer.publisher.channels(None).await.unwrap().remove(0);
+    let channel = engineer
+        .publisher
+        .channels(None)
+        .await
+        .unwrap()
+        .found
+        .remove(0);
     assert_eq!(channel.revision, 2);
     assert_ne!(channel.previous.unwrap().version, channel.release.version);
 }
@@ -381,7 +395,7 @@ async fn a_retired_release_keeps_its_name_and_loses_its_bytes() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     let error = engineer.retire("agent", "2.0").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let listed = engineer.publisher.releases(None).await.unwrap();
+    let listed = engineer.publisher.releases(None).await.unwrap().found;
     assert_eq!(listed[0].retired.as_ref().unwrap().reason, "a test");
     assert_eq!(engineer.damage().await, []);
 }
@@ -481,7 +495,7 @@ async fn releases_are_listed_oldest_first_with_their_channels() {
     }
     engineer.publish("zeta", "1", &[("a", b"1")]).await.unwrap();
     engineer.promote("agent", "1.10.0", "stable").await.unwrap();
-    let listed = engineer.publisher.releases(None).await.unwrap();
+    let listed = engineer.publisher.releases(None).await.unwrap().found;
     let names: Vec<_> = listed
         .iter()
         .map(|listed| listed.release.id().to_string())
