@@ -9,8 +9,11 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, IoSliceMut};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -260,31 +263,54 @@ impl Artifact {
         Ok(expected.is_none_or(|expected| digester.finish() == *expected))
     }
 
-    /// Makes a piece sendable: verified, and in memory a moment ago.
-    pub async fn prepare(self: Arc<Self>, index: usize, readers: Readers) -> Result<(), Damage> {
+    /// Makes a piece sendable: verified, and in memory a moment ago. Goes on when nobody waits any more: a client that
+    /// breaks off leaves a verified piece to the next one instead of half a verification.
+    #[must_use]
+    pub fn prepare(self: &Arc<Self>, index: usize, readers: &Readers) -> Preparation {
+        let work = Arc::clone(self).read_and_verify(index, readers.clone());
+        Preparation(readers.runtime.spawn(work))
+    }
+
+    async fn read_and_verify(
+        self: Arc<Self>,
+        index: usize,
+        readers: Readers,
+    ) -> Result<(), Damage> {
         let Content::Mapped { pieces, .. } = &self.content else {
             return Ok(());
         };
-        let mut was_read = false;
-        if let Some(piece) = pieces.get(index) {
-            let hash = || {
-                was_read = true;
-                let (me, expected) = (Arc::clone(&self), piece.expected);
-                readers.run(move || me.read_piece(index, Some(&expected)))
-            };
-            if !*piece.is_good.get_or_try_init(hash).await? {
-                let damage = Damage::Altered(piece_range(index, self.opened.size));
-                if !self.is_damaged.swap(true, Ordering::Relaxed) {
-                    tracing::error!(key = %self.key, "damaged artifact `{}`: {damage}", self.key);
-                }
-                return Err(damage);
+        let Some(piece) = pieces.get(index) else {
+            return Ok(());
+        };
+        let was_known = piece.is_good.get().is_some();
+        let (me, expected) = (Arc::clone(&self), piece.expected);
+        let hash = || readers.run(move || me.read_piece(index, Some(&expected)));
+        if !*piece.is_good.get_or_try_init(hash).await? {
+            let damage = Damage::Altered(piece_range(index, self.opened.size));
+            if !self.is_damaged.swap(true, Ordering::Relaxed) {
+                tracing::error!(key = %self.key, "damaged artifact `{}`: {damage}", self.key);
             }
+            return Err(damage);
         }
-        if !was_read {
+        if was_known {
+            // Verified before, but no longer in memory.
             let me = Arc::clone(&self);
             readers.run(move || me.read_piece(index, None)).await?;
         }
         Ok(())
+    }
+}
+
+/// A piece on its way into memory.
+#[derive(Debug)]
+pub struct Preparation(tokio::task::JoinHandle<Result<(), Damage>>);
+
+impl Future for Preparation {
+    type Output = Result<(), Damage>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(outcome.unwrap_or_else(|gone| Err(Damage::Unreadable(io::Error::other(gone)))))
     }
 }
 

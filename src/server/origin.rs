@@ -462,8 +462,9 @@ impl Origin {
         artifact: Arc<Artifact>,
         index: usize,
     ) -> Answer {
-        let readers = self.shared.artifacts.readers().clone();
-        let prepared = Arc::clone(&artifact).prepare(index, readers).await;
+        let prepared = artifact
+            .prepare(index, self.shared.artifacts.readers())
+            .await;
         if let Err(damage) = prepared {
             self.remembered.borrow_mut().pop(head.path());
             tracing::error!(error = chain(&damage), key = %artifact.key(), "cannot serve an artifact");

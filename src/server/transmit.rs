@@ -10,24 +10,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio_util::task::AbortOnDropHandle;
-
-use super::artifact::{Artifact, Damage, Gate, Readers};
+use super::artifact::{Artifact, Damage, Gate, Preparation, Readers};
 use crate::model::PIECE_BYTES;
 
 /// How much of a mapping one write takes at the most: large enough that looking at the file costs little, small
 /// enough that one connection does not keep its thread for long.
 pub const WINDOW_BYTES: usize = 128 * 1024;
 
-type Preparation = Pin<Box<dyn Future<Output = Result<(), Damage>>>>;
-
 /// Decides for one connection what may be written now.
 pub struct Transmitter {
     readers: Readers,
     /// The piece that the answer cannot go on without.
-    preparing: Option<(usize, Preparation)>,
+    preparing: Option<Preparation>,
     /// The piece after it, on its way while this one is sent.
-    ahead: Option<(usize, AbortOnDropHandle<Result<(), Damage>>)>,
+    ahead: Option<(usize, Preparation)>,
 }
 
 /// What [`Transmitter::poll_select`] selected.
@@ -106,9 +102,10 @@ impl Transmitter {
         (wanted, available): (usize, usize),
     ) -> Poll<Result<usize, Damage>> {
         loop {
-            if let Some((_, preparing)) = &mut self.preparing {
-                ready!(preparing.as_mut().poll(cx))?;
+            if let Some(preparing) = &mut self.preparing {
+                let prepared = ready!(Pin::new(preparing).poll(cx));
                 self.preparing = None;
+                prepared?;
             }
             match artifact.gate(position, wanted.min(WINDOW_BYTES) as u64) {
                 Gate::Open(len) => {
@@ -117,15 +114,10 @@ impl Transmitter {
                 }
                 Gate::Changed => return Poll::Ready(Err(Damage::Changed)),
                 Gate::Prepare(index) => {
-                    let preparation: Preparation = match self.ahead.take() {
-                        Some((ahead, task)) if ahead == index => Box::pin(async move {
-                            task.await.unwrap_or_else(|gone| {
-                                Err(Damage::Unreadable(std::io::Error::other(gone)))
-                            })
-                        }),
-                        _ => Box::pin(Arc::clone(artifact).prepare(index, self.readers.clone())),
-                    };
-                    self.preparing = Some((index, preparation));
+                    self.preparing = Some(match self.ahead.take() {
+                        Some((ahead, preparation)) if ahead == index => preparation,
+                        _ => artifact.prepare(index, &self.readers),
+                    });
                 }
             }
         }
@@ -143,11 +135,7 @@ impl Transmitter {
         let is_wanted =
             position + available > next * PIECE_BYTES && artifact.wants_read_ahead(index);
         if is_wanted && self.ahead.as_ref().is_none_or(|(ahead, _)| *ahead != index) {
-            let preparation = Arc::clone(artifact).prepare(index, self.readers.clone());
-            self.ahead = Some((
-                index,
-                AbortOnDropHandle::new(tokio::task::spawn_local(preparation)),
-            ));
+            self.ahead = Some((index, artifact.prepare(index, &self.readers)));
         }
     }
 }
