@@ -3,16 +3,18 @@
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::Arc;
 
 use headwater::model::{Digest, Product};
 use headwater::publish::{Damage, ErrorKind, Mode, Progress, PublishError, PublishRequest, Silent};
 use headwater::store::disk::DirectoryStore;
 
+use crate::harness::{PATIENCE, poll};
 use crate::support::engineer::{Engineer, publisher_to, request, tree};
 use crate::support::mount::Mount;
 
-async fn refusal(engineer: &Engineer, path: &std::path::Path) -> PublishError {
+async fn refusal(engineer: &Engineer, path: &Path) -> PublishError {
     let before = tree(engineer.store.path());
     let request = request("agent", "1.0", &[path]);
     let error = engineer
@@ -78,7 +80,7 @@ async fn names_outside_the_rules_are_refused_with_the_rule() {
         refusal(&engineer, &engineer.files(&[])).await,
         PublishError::NoFiles
     ));
-    let error = refusal(&engineer, std::path::Path::new("/none/at/all")).await;
+    let error = refusal(&engineer, Path::new("/none/at/all")).await;
     assert!(error.to_string().contains("/none/at/all"), "{error}");
 }
 
@@ -124,7 +126,7 @@ impl Progress for Meddler {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_input_that_changes_while_it_is_read_is_refused() {
-    type Meddle = fn(&std::path::Path);
+    type Meddle = fn(&Path);
     let append: Meddle = |path| {
         let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
         file.write_all(b"more").unwrap();
@@ -250,7 +252,7 @@ async fn a_half_written_release_document_is_not_published_over() {
 #[tokio::test]
 async fn a_release_with_a_missing_or_cut_artifact_is_not_called_unchanged() {
     let files: &[(&str, &[u8])] = &[("a", b"bytes"), ("b", b"bytes")];
-    let meddles: [fn(&std::path::Path); 2] = [
+    let meddles: [fn(&Path); 2] = [
         |path| std::fs::remove_file(path).unwrap(),
         |path| std::fs::write(path, "byt").unwrap(),
     ];
@@ -425,6 +427,14 @@ async fn a_release_that_is_retired_during_a_verification_is_not_damaged() {
     assert_eq!(found.damage, []);
 }
 
+/// A write that was under way when the publish failed ends a moment later, and gives its space back only then.
+fn await_room(path: &Path, bytes: u64) {
+    poll(PATIENCE, "the disk has its room again", || {
+        let disk = rustix::fs::statvfs(path).unwrap();
+        (disk.f_bfree * disk.f_frsize >= bytes).then_some(())
+    });
+}
+
 #[tokio::test]
 async fn a_full_disk_fails_clearly_and_the_repeat_succeeds_when_there_is_room() {
     let disk = Mount::tmpfs("24m");
@@ -445,6 +455,7 @@ async fn a_full_disk_fails_clearly_and_the_repeat_succeeds_when_there_is_room() 
         assert!(source.to_string().contains("No space left"), "{source}");
         assert!(tree(&store.path().join("artifacts")).is_empty());
         std::fs::remove_file(&filler).unwrap();
+        await_room(disk.path(), 23 << 20);
     }
     let request = request("agent", "1.0", &[&folder]);
     publisher.publish(request, Arc::new(Silent)).await.unwrap();
