@@ -158,9 +158,7 @@ const DESCRIPTORS_BESIDE: u64 = 256;
 /// Service managers leave the soft limit at 1,024 for programs that use `select`; this one does not.
 fn raise_descriptor_limit(config: &Config) {
     let limits = &config.limits;
-    // Each connection has its socket, and may be the last one that holds an artifact open which was closed otherwise.
-    let wanted =
-        (2 * limits.connections_max + limits.open_artifacts_max) as u64 + DESCRIPTORS_BESIDE;
+    let wanted = (limits.connections_max + limits.open_artifacts_max) as u64 + DESCRIPTORS_BESIDE;
     let now = getrlimit(Resource::Nofile);
     let reachable = now.maximum.map_or(wanted, |maximum| maximum.min(wanted));
     if now.current.is_some_and(|current| current < reachable) {
