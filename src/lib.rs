@@ -9,7 +9,9 @@
 //! | 6 | [`cli`] | what was typed, what it means, what is printed |
 //! | 5 | [`assembly`] | which store, which clock, which runtime: the only place that names concrete ones |
 //! | 4 | [`server`], [`publish`], [`device`] | serving, publishing, and the reference client |
+//! | 4 | [`edge::proxy`], [`fleet`] | the caching proxy; the simulation of a release to a whole fleet |
 //! | 3 | [`catalog`] | releases and channels: their documents and their index |
+//! | 3 | [`edge::policy`], [`edge::settings`] | CloudFront's documented rules, pure; the file that describes a distribution |
 //! | 2 | [`store`], [`http`] | where bytes live; the protocol as pure functions, from a request head to a plan |
 //! | 1 | [`config`], [`telemetry`], [`crash`] | every setting with its limits; log lines; where a test may kill |
 //! | 0 | [`model`] | names, digests, versions, and the one list of everything that has a URL |
@@ -22,6 +24,8 @@ pub mod cli;
 pub mod config;
 pub mod crash;
 pub mod device;
+pub mod edge;
+pub mod fleet;
 pub mod http;
 pub mod model;
 pub mod publish;

@@ -6,7 +6,7 @@
 use super::sources::{SourceFile, Token};
 
 /// Each module at the top of the crate and the floor it stands on. A new module takes its place here first.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 19] = [
     ("model", 0),
     ("config", 1),
     ("telemetry", 1),
@@ -15,9 +15,13 @@ const FLOORS: [(&str, u8); 15] = [
     ("http", 2),
     ("catalog", 3),
     ("cdn", 3),
+    ("edge::policy", 3),
+    ("edge::settings", 3),
     ("server", 4),
     ("publish", 4),
     ("device", 4),
+    ("edge::proxy", 4),
+    ("fleet", 4),
     ("assembly", 5),
     ("cli", 6),
     ("lib", 7),

@@ -1,0 +1,11 @@
+//! `headwater simulate`: a release to a whole fleet, without and with an edge, and the bill.
+//!
+//! Owns the simulation. The edge inside it is `edge/policy`, the same rules that the caching proxy follows; every result
+//! is of a model of documented behaviour and says so. Never touches the network. Read next: `scenario.rs` (what is
+//! simulated), `engine/` (how), `outcome.rs` (what comes out), `cost.rs`, `report/`.
+
+pub mod cost;
+pub mod engine;
+pub mod outcome;
+pub mod report;
+pub mod scenario;
