@@ -6,7 +6,6 @@
 //! (`server/artifact.rs` does) and never writes.
 
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -17,7 +16,7 @@ use lru::LruCache;
 use tokio::sync::{MutexGuard, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::{CHANNEL_BYTES_MAX, Channel, DocumentError, RELEASE_BYTES_MAX, Release};
+use super::{CHANNEL_BYTES_MAX, Channel, DocumentError, RELEASE_BYTES_MAX, Release, Turns};
 use crate::model::{ChannelName, Digest, Locator, Product, ReleaseId};
 use crate::store::{Document, Key, Store, StoreError};
 use crate::telemetry::chain;
@@ -44,13 +43,10 @@ pub struct Index {
     channels: RwLock<HashMap<ChannelKey, Arc<Slot<LoadedChannel>>>>,
     absent: Mutex<LruCache<Key, Instant>>,
     /// Held while something unknown is looked for, by its name's share: a flood for one new release is one look.
-    loading: [tokio::sync::Mutex<()>; LOADING_LOCKS],
+    loading: Turns,
     errors: AtomicU64,
     changes: AtomicU64,
 }
-
-/// More than requests that a cold start looks up at one time, so that two names seldom wait for each other.
-const LOADING_LOCKS: usize = 64;
 
 type ChannelKey = (Product, ChannelName);
 
@@ -139,7 +135,7 @@ impl Index {
             releases: RwLock::default(),
             channels: RwLock::default(),
             absent: Mutex::new(LruCache::new(ABSENT_MAX)),
-            loading: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            loading: Turns::new(),
             errors: AtomicU64::new(0),
             changes: AtomicU64::new(0),
         }
@@ -312,16 +308,9 @@ impl Index {
 
     /// Waits for whoever loads the same name, no longer than for the store itself.
     async fn turn_to_load(&self, key: &Key) -> Result<MutexGuard<'_, ()>, IndexError> {
-        timeout(PATIENCE, self.loading_lock(key).lock())
+        timeout(PATIENCE, self.loading.take(key))
             .await
             .map_err(|_elapsed| IndexError::TimedOut)
-    }
-
-    fn loading_lock(&self, key: &Key) -> &tokio::sync::Mutex<()> {
-        let mut hasher = std::hash::DefaultHasher::new();
-        key.hash(&mut hasher);
-        let share = usize::try_from(hasher.finish() % LOADING_LOCKS as u64).unwrap_or_default();
-        &self.loading[share]
     }
 
     async fn read_channel(

@@ -10,10 +10,12 @@ mod channel;
 pub mod index;
 mod release;
 mod retirement;
+mod turns;
 
 pub use channel::{CHANNEL_BYTES_MAX, Channel, Pointer};
 pub use release::{Artifact, Pieces, RELEASE_BYTES_MAX, Release};
 pub use retirement::{RETIREMENT_BYTES_MAX, Retirement};
+pub use turns::Turns;
 
 /// A document that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -20,7 +20,6 @@ pub(super) struct Fields {
     connection: Connection,
     content_length: Option<u64>,
     is_chunked: bool,
-    expects_continue: bool,
     range: Option<Box<[u8]>>,
     if_match: Option<Box<[u8]>>,
     if_none_match: Option<Box<[u8]>>,
@@ -112,9 +111,6 @@ impl Fields {
         match name.len() {
             4 if is("host") => self.add_host(value)?,
             5 if is("range") => join(&mut self.range, value),
-            6 if is("expect") => {
-                self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
-            }
             8 if is("if-match") => join(&mut self.if_match, value),
             8 if is("if-range") => join(&mut self.if_range, value),
             10 if is("connection") => self.add_connection(value),
@@ -202,7 +198,6 @@ impl Fields {
             },
             persistent: self.connection.persists(line.version),
             has_body: self.is_chunked || self.content_length.is_some_and(|len| len > 0),
-            expects_continue: self.expects_continue,
             range: self.range,
             if_match: self.if_match,
             if_none_match: self.if_none_match,
@@ -510,11 +505,5 @@ mod tests {
             secret(b"X-Origin-Secret:\r\n").as_deref(),
             Some(b"".as_slice())
         );
-    }
-
-    #[test]
-    fn only_the_one_expectation_is_known() {
-        assert!(head_with("POST", b"Expect: 100-Continue\r\n").expects_continue);
-        assert!(!head_with("POST", b"Expect: 100-continue-not\r\n").expects_continue);
     }
 }

@@ -41,8 +41,6 @@ pub struct RequestHead {
     pub persistent: bool,
     /// Whether bytes of a body follow: a positive `Content-Length`, or `Transfer-Encoding: chunked`.
     pub has_body: bool,
-    /// `Expect: 100-continue`: the client waits before it sends its body.
-    pub expects_continue: bool,
     /// `Range`. This field and those below: several lines joined with `, ` (RFC 9110 §5.3), not interpreted yet.
     pub range: Option<Box<[u8]>>,
     /// `If-Match`
@@ -250,7 +248,7 @@ mod tests {
         assert_eq!(head.method_name(), b"GET");
         assert_eq!(head.target(), b"/a/b?c");
         assert_eq!(head.path(), b"/a/b");
-        assert!(head.persistent && !head.has_body && !head.expects_continue);
+        assert!(head.persistent && !head.has_body);
         assert_eq!((head.range, head.presented_secret), (None, None));
     }
 

@@ -5,7 +5,6 @@
 //! (`transmit.rs`), never decides about HTTP.
 
 use std::fs::File;
-use std::hash::{Hash, Hasher};
 use std::io::{self, IoSliceMut};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -20,7 +19,7 @@ use lru::LruCache;
 use rustix::io::{Errno, ReadWriteFlags};
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::catalog;
+use crate::catalog::{self, Turns};
 use crate::http::{Description, Representation, RepresentationError};
 use crate::model::{ByteRange, Digest, Digester, Locator, PIECE_BYTES, ReleaseId};
 use crate::store::{Key, Mapping, Store, StoreError};
@@ -381,11 +380,8 @@ pub struct OpenArtifacts {
     store: Arc<dyn Store>,
     readers: Readers,
     open: Mutex<LruCache<Key, Arc<Artifact>>>,
-    opening: [tokio::sync::Mutex<()>; OPENING_LOCKS],
+    opening: Turns,
 }
-
-/// More than artifacts that a cold start opens at one time, so that two seldom wait for each other.
-const OPENING_LOCKS: usize = 64;
 
 impl OpenArtifacts {
     /// None open yet.
@@ -396,7 +392,7 @@ impl OpenArtifacts {
             store,
             readers,
             open: Mutex::new(LruCache::new(open_max)),
-            opening: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            opening: Turns::new(),
         }
     }
 
@@ -423,7 +419,7 @@ impl OpenArtifacts {
         let key = Key::of(&locator).ok_or(Damage::Missing)?;
         // One opens; whoever comes meanwhile finds it open, so that a flash crowd shares one descriptor, one mapping
         // and one verification.
-        let _opening = self.opening_lock(&key).lock().await;
+        let _opening = self.opening.take(&key).await;
         let open = self.entries().get(&key).cloned();
         if let Some(open) = open.as_ref().filter(|open| open.is_current()) {
             return Ok(Arc::clone(open));
@@ -441,13 +437,6 @@ impl OpenArtifacts {
 
     fn entries(&self) -> MutexGuard<'_, LruCache<Key, Arc<Artifact>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn opening_lock(&self, key: &Key) -> &tokio::sync::Mutex<()> {
-        let mut hasher = std::hash::DefaultHasher::new();
-        key.hash(&mut hasher);
-        let share = usize::try_from(hasher.finish() % OPENING_LOCKS as u64).unwrap_or_default();
-        &self.opening[share]
     }
 
     async fn open_new(

@@ -69,7 +69,7 @@ pub struct Metrics {
     pub in_flight: Gauge,
     /// Open connections.
     pub connections_open: Gauge,
-    /// Connections closed at once because of `limits.connections_max`.
+    /// Connections answered with 503 and closed because of `limits.connections_max`.
     pub connections_refused: Counter,
     /// Failed accepts.
     pub accept_errors: Counter,
@@ -110,7 +110,7 @@ impl Metrics {
             "response_body_bytes",
             "Body bytes handed to the kernel",
         );
-        let refused = "Connections closed at once because of limits.connections_max";
+        let refused = "Connections answered with 503 and closed because of limits.connections_max";
         let dropped = "Access records dropped because their reader was too slow";
         Self {
             by_status: STATUSES.map(|status| requests.get_or_create_owned(&StatusLabel { status })),
