@@ -103,7 +103,7 @@ mod tests {
     use http::HeaderValue;
     use http::header::USER_AGENT;
 
-    use super::super::distribution::testing;
+    use super::super::testing;
     use super::*;
 
     /// A request whose target and whose field line have so many bytes.

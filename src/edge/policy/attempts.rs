@@ -128,7 +128,7 @@ impl Attempts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::distribution::testing;
+    use super::super::testing::{behaviour, rows};
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -137,7 +137,7 @@ mod tests {
     fn exhausted(attempts: u32, method: &Method, failure: Failure) -> (u32, u16) {
         let link = OriginLink {
             connection_attempts: attempts,
-            ..testing::behaviour().origin
+            ..behaviour().origin
         };
         let mut plan = Attempts::new(&link, method);
         for asked in 1.. {
@@ -148,100 +148,60 @@ mod tests {
         unreachable!("the loop ends with an answer");
     }
 
+    /// Attempts as configured, method, what happens to each; attempts made, status, name in the log.
+    const E10: &str = "
+        T48 refused      | 3 | GET     | Connect            | 3 | 502 | OriginConnectError
+        T48 refused      | 2 | GET     | Connect            | 2 | 502 | OriginConnectError
+        T48 refused      | 1 | GET     | Connect            | 1 | 502 | OriginConnectError
+        T48 zero is one  | 0 | GET     | Connect            | 1 | 502 | OriginConnectError
+        T48 nothing sent | 3 | POST    | Connect            | 3 | 502 | OriginConnectError
+        T48 no name      | 3 | GET     | Name               | 3 | 502 | OriginDnsError
+        T49 unreached    | 3 | GET     | ConnectTimeout     | 3 | 504 | OriginConnectError
+        T49 nothing sent | 3 | PUT     | ConnectTimeout     | 3 | 504 | OriginConnectError
+        T50 no answer    | 3 | GET     | ReadTimeout        | 3 | 504 | OriginCommError
+        T50 no answer    | 3 | HEAD    | ReadTimeout        | 3 | 504 | OriginCommError
+        T50 not twice    | 3 | POST    | ReadTimeout        | 1 | 504 | OriginCommError
+        T50 not twice    | 3 | OPTIONS | ReadTimeout        | 1 | 504 | OriginCommError
+        T51 lost         | 3 | GET     | Lost               | 3 | 502 | OriginReadError
+        T51 not twice    | 3 | DELETE  | Lost               | 1 | 502 | OriginReadError
+        T51 no HTTP      | 3 | GET     | Invalid            | 1 | 502 | OriginInvalidResponseError
+        T53 large head   | 3 | GET     | HeadTooLarge       | 1 | 502 | OriginHeaderTooBigError
+        T53 other range  | 3 | GET     | ContentRangeLength | 1 | 502 | OriginContentRangeLengthError
+        T53 over 50 GB   | 3 | GET     | TooLarge           | 1 | 502 | OriginError
+        T50 out of time  | 3 | GET     | Completion         | 1 | 504 | OriginCommError
+    ";
+
+    const FAILURES: [Failure; 10] = [
+        Failure::Name,
+        Failure::Connect,
+        Failure::ConnectTimeout,
+        Failure::Lost,
+        Failure::ReadTimeout,
+        Failure::Invalid,
+        Failure::HeadTooLarge,
+        Failure::ContentRangeLength,
+        Failure::TooLarge,
+        Failure::Completion,
+    ];
+
     #[test]
     fn e10_attempts() {
-        use Failure::{
-            Connect, ConnectTimeout, ContentRangeLength, HeadTooLarge, Invalid, Lost, Name,
-            ReadTimeout, TooLarge,
-        };
-        for (row, attempts, method, failure, expected) in [
-            (
-                "T48 no connection: tried as often as configured",
-                3,
-                Method::GET,
-                Connect,
-                (3, 502),
-            ),
-            ("T48 twice", 2, Method::GET, Connect, (2, 502)),
-            ("T48 once", 1, Method::GET, Connect, (1, 502)),
-            (
-                "T48 a number that is none is 1",
-                0,
-                Method::GET,
-                Connect,
-                (1, 502),
-            ),
-            (
-                "T48 nothing was sent: any method",
-                3,
-                Method::POST,
-                Connect,
-                (3, 502),
-            ),
-            ("T48 no name", 3, Method::GET, Name, (3, 502)),
-            (
-                "T49 no connection in time",
-                3,
-                Method::GET,
-                ConnectTimeout,
-                (3, 504),
-            ),
-            ("T49 any method", 3, Method::PUT, ConnectTimeout, (3, 504)),
-            (
-                "T50 no answer in time",
-                3,
-                Method::GET,
-                ReadTimeout,
-                (3, 504),
-            ),
-            ("T50 HEAD as GET", 3, Method::HEAD, ReadTimeout, (3, 504)),
-            (
-                "T50 no other method twice",
-                3,
-                Method::POST,
-                ReadTimeout,
-                (1, 504),
-            ),
-            (
-                "T50 no other method twice",
-                3,
-                Method::OPTIONS,
-                ReadTimeout,
-                (1, 504),
-            ),
-            ("T51 a lost connection", 3, Method::GET, Lost, (3, 502)),
-            (
-                "T51 not what may have been done already",
-                3,
-                Method::DELETE,
-                Lost,
-                (1, 502),
-            ),
-            ("T51 no HTTP", 3, Method::GET, Invalid, (1, 502)),
-            (
-                "T53 a header block that is too large",
-                3,
-                Method::GET,
-                HeadTooLarge,
-                (1, 502),
-            ),
-            (
-                "T53 the range is not the announced one",
-                3,
-                Method::GET,
-                ContentRangeLength,
-                (1, 502),
-            ),
-            ("T53 more than 50 GB", 3, Method::GET, TooLarge, (1, 502)),
-        ] {
-            let found = exhausted(attempts, &method, failure);
-            assert_eq!(found, expected, "{row}: {failure:?}");
+        for [row, attempts, method, failure, asked, status, name] in rows::<7>(E10) {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let failure = FAILURES
+                .into_iter()
+                .find(|known| format!("{known:?}") == failure)
+                .unwrap();
+            let found = exhausted(attempts.parse().unwrap(), &method, failure);
+            let expected = (asked.parse().unwrap(), status.parse().unwrap());
+            assert_eq!(found, expected, "{row}: {method} {failure:?}");
+            assert_eq!(failure.detailed_result_type(), name, "{row}: {failure:?}");
         }
     }
 
     #[test]
     fn e10_the_completion_timeout_spans_all_attempts() {
-        let mut link = testing::behaviour().origin;
+        let mut link = behaviour().origin;
         let unlimited = Attempts::new(&link, &Method::GET);
         assert_eq!(
             unlimited.time_left(Duration::MAX),
@@ -259,29 +219,5 @@ mod tests {
         let ended = plan.failed(Failure::Connect, 5 * SECOND);
         assert_eq!(ended, Next::GiveUp(Failure::Completion), "T50 used up");
         assert_eq!(Failure::Completion.status(), 504, "T50");
-    }
-
-    #[test]
-    fn e10_every_failure_has_a_name_for_the_log() {
-        for (row, failure, expected) in [
-            ("T48", Failure::Name, "OriginDnsError"),
-            ("T48", Failure::Connect, "OriginConnectError"),
-            ("T49", Failure::ConnectTimeout, "OriginConnectError"),
-            ("T50", Failure::ReadTimeout, "OriginCommError"),
-            ("T51", Failure::Lost, "OriginReadError"),
-            ("T51", Failure::Invalid, "OriginInvalidResponseError"),
-            ("T53", Failure::HeadTooLarge, "OriginHeaderTooBigError"),
-            (
-                "T53",
-                Failure::ContentRangeLength,
-                "OriginContentRangeLengthError",
-            ),
-        ] {
-            assert_eq!(
-                failure.detailed_result_type(),
-                expected,
-                "{row} {failure:?}"
-            );
-        }
     }
 }

@@ -9,8 +9,8 @@ use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderMap, HeaderValue, VA
 
 use super::freshness::Directives;
 
-/// The longest time a directive can name: a hundred years, which is what AWS allows (fact 2). RFC 9111 §1.2.2 lets a cache
-/// take any large number for larger ones; with this one no sum of two overflows.
+/// The longest time a directive can name: a hundred years, which is what AWS allows (fact 2). RFC 9111 §1.2.2 lets a
+/// cache take any large number for larger ones; with this one no sum of two overflows.
 const DELTA_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 pub(super) fn read(headers: &HeaderMap) -> Directives {
@@ -233,6 +233,7 @@ mod tests {
     use http::HeaderName;
     use proptest::prelude::*;
 
+    use super::super::testing::rows;
     use super::*;
 
     fn headers(lines: &[(HeaderName, &str)]) -> HeaderMap {
@@ -376,122 +377,63 @@ mod tests {
         assert_eq!(of(&["s-max-age=5"]), none);
     }
 
+    /// `Expires`, and how many seconds after `Date` that is.
+    const EXPIRES_AT_TEN: &str = "
+        a minute             | Sun, 22 Nov 2026 10:01:00 GMT    | 60
+        at once              | Sun, 22 Nov 2026 10:00:00 GMT    | 0
+        the past             | Sun, 22 Nov 2026 09:59:59 GMT    | 0
+        far away             | Thu, 18 Aug 2050 02:01:18 GMT    | 749059278
+        over a hundred years | Fri, 31 Dec 9999 23:59:59 GMT    | 3153600000
+        RFC 850              | Sunday, 22-Nov-26 10:01:00 GMT   | 60
+        asctime              | Sun Nov 22 10:01:00 2026         | 60
+        case of the weekday  | SUN, 22 Nov 2026 10:01:00 GMT    | 60
+        case of the month    | Sun, 22 NOV 2026 10:01:00 GMT    | 60
+        case of the zone     | Sun, 22 Nov 2026 10:01:00 gMT    | 60
+        case of all          | sunday, 22-nov-26 10:01:00 gmt   | 60
+        zero                 | 0                                | 0
+        a number             | -1                               | 0
+        nothing              |                                  | 0
+        another zone         | Sun, 22 Nov 2026 10:01:00 UTC    | 0
+        a time difference    | Sun, 22 Nov 2026 10:01:00 +0000  | 0
+        no comma             | Sun 22 Nov 2026 10:01:00 GMT     | 0
+        two spaces           | Sun, 22  Nov  2026 10:01:00 GMT  | 0
+        dashes               | Sun, 22-Nov-2026 10:01:00 GMT    | 0
+        a year of two digits | Sun, 22 Nov 26 10:01:00 GMT      | 0
+        an hour of one digit | Sun, 22 Nov 2026 1:01:00 GMT     | 0
+        points in the time   | Sun, 22 Nov 2026 10.01.00 GMT    | 0
+        more than a date     | Sun, 22 Nov 2026 10:01:00 GMT, x | 0
+    ";
+
     #[test]
     fn expires_is_counted_from_date_and_has_passed_where_either_is_none() {
-        let now = "Sun, 22 Nov 2026 10:00:00 GMT";
-        for (row, expires, date, expected) in [
-            ("a minute", "Sun, 22 Nov 2026 10:01:00 GMT", now, 60),
-            ("now", now, now, 0),
-            ("the past", "Sun, 22 Nov 2026 09:59:59 GMT", now, 0),
-            (
-                "far away",
-                "Thu, 18 Aug 2050 02:01:18 GMT",
-                now,
-                749_059_278,
-            ),
-            (
-                "beyond a hundred years",
-                "Fri, 31 Dec 9999 23:59:59 GMT",
-                now,
-                HUNDRED_YEARS,
-            ),
-            ("RFC 850", "Sunday, 22-Nov-26 10:01:00 GMT", now, 60),
-            ("asctime", "Sun Nov 22 10:01:00 2026", now, 60),
-            (
-                "another case of the weekday",
-                "SUN, 22 Nov 2026 10:01:00 GMT",
-                now,
-                60,
-            ),
-            (
-                "another case of the month",
-                "Sun, 22 NOV 2026 10:01:00 GMT",
-                now,
-                60,
-            ),
-            (
-                "another case of the zone",
-                "Sun, 22 Nov 2026 10:01:00 gMT",
-                now,
-                60,
-            ),
-            (
-                "another case of all",
-                "sunday, 22-nov-26 10:01:00 gmt",
-                now,
-                60,
-            ),
-            ("0", "0", now, 0),
-            ("-1", "-1", now, 0),
-            ("nothing", "", now, 0),
-            ("another zone", "Sun, 22 Nov 2026 10:01:00 UTC", now, 0),
-            (
-                "a time difference",
-                "Sun, 22 Nov 2026 10:01:00 +0000",
-                now,
-                0,
-            ),
-            ("no comma", "Sun 22 Nov 2026 10:01:00 GMT", now, 0),
-            ("two spaces", "Sun, 22  Nov  2026 10:01:00 GMT", now, 0),
-            ("dashes", "Sun, 22-Nov-2026 10:01:00 GMT", now, 0),
-            (
-                "a year of two digits",
-                "Sun, 22 Nov 26 10:01:00 GMT",
-                now,
-                0,
-            ),
-            (
-                "an hour of one digit",
-                "Sun, 22 Nov 2026 1:01:00 GMT",
-                now,
-                0,
-            ),
-            (
-                "points in the time",
-                "Sun, 22 Nov 2026 10.01.00 GMT",
-                now,
-                0,
-            ),
-            (
-                "two dates",
-                "Sun, 22 Nov 2026 10:01:00 GMT, Sun, 22 Nov 2026 10:01:00 GMT",
-                now,
-                0,
-            ),
-            (
-                "a slow clock",
-                "Sun, 22 Nov 2026 10:01:00 GMT",
-                "Sun, 22 Nov 2026 09:59:00 GMT",
-                120,
-            ),
-            (
-                "a fast clock",
-                "Sun, 22 Nov 2026 10:01:00 GMT",
-                "Sun, 22 Nov 2026 10:02:00 GMT",
-                0,
-            ),
-            ("no date as Date", "Sun, 22 Nov 2026 10:01:00 GMT", "foo", 0),
-        ] {
-            let said = read(&headers(&[(EXPIRES, expires), (DATE, date)]));
-            assert_eq!(
-                said.expires.map(|age| age.as_secs()),
-                Some(expected),
-                "{row}: {expires}"
-            );
+        let ten = "Sun, 22 Nov 2026 10:00:00 GMT";
+        let seconds =
+            |lines: &[(HeaderName, &str)]| read(&headers(lines)).expires.map(|age| age.as_secs());
+        for [row, expires, expected] in rows::<3>(EXPIRES_AT_TEN) {
+            let found = seconds(&[(EXPIRES, expires), (DATE, ten)]);
+            assert_eq!(found, Some(expected.parse().unwrap()), "{row}: {expires}");
         }
-        let without_date = headers(&[(EXPIRES, "Sun, 22 Nov 2026 10:01:00 GMT")]);
-        assert_eq!(read(&without_date).expires, Some(Duration::ZERO));
-        assert_eq!(read(&headers(&[(DATE, now)])).expires, None);
-        let twice = [
-            (DATE, now),
-            (EXPIRES, "Sun, 22 Nov 2026 10:01:00 GMT"),
-            (EXPIRES, "0"),
-        ];
+        let slow = "Sun, 22 Nov 2026 09:59:00 GMT";
+        let fast = "Sun, 22 Nov 2026 10:01:00 GMT";
         assert_eq!(
-            read(&headers(&twice)).expires,
-            Some(Duration::from_secs(60)),
-            "the first"
+            seconds(&[(EXPIRES, ten), (DATE, slow)]),
+            Some(60),
+            "a slow clock"
         );
+        assert_eq!(
+            seconds(&[(EXPIRES, ten), (DATE, fast)]),
+            Some(0),
+            "a fast clock"
+        );
+        assert_eq!(
+            seconds(&[(EXPIRES, fast), (DATE, "foo")]),
+            Some(0),
+            "no date"
+        );
+        assert_eq!(seconds(&[(EXPIRES, fast)]), Some(0), "no Date");
+        assert_eq!(seconds(&[(DATE, ten)]), None, "no Expires");
+        let twice = [(EXPIRES, fast), (EXPIRES, "0"), (DATE, ten)];
+        assert_eq!(seconds(&twice), Some(60), "the first of two");
     }
 
     #[test]
@@ -573,7 +515,9 @@ mod tests {
 
         #[test]
         fn a_directive_is_the_same_on_one_line_and_on_several(
-            members in prop::collection::vec("(max-age|s-maxage|no-store|x)(=([0-9]{1,3}|\"[a-z, ]{0,6}\"))?", 0..5),
+            members in prop::collection::vec(
+                "(max-age|s-maxage|no-store|x)(=([0-9]{1,3}|\"[a-z, ]{0,6}\"))?", 0..5,
+            ),
         ) {
             let members: Vec<_> = members.iter().map(String::as_str).collect();
             prop_assert_eq!(of(&[&members.join(", ")]), of(&members));

@@ -1,15 +1,14 @@
 //! E-10: what goes to the origin and what comes back to the viewer.
 //!
-//! Owns the header table of fact 40; `link/answer.rs` has the way back. Never opens a connection; what is tried again when
-//! one fails is in `attempts.rs`, what is refused before all this in `admission.rs`.
+//! Owns the header table of fact 40; `link/answer.rs` has the way back. Never opens a connection; what is tried again
+//! when one fails is in `attempts.rs`, what is refused before all this in `admission.rs`.
 
 mod answer;
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, EXPECT,
-    HOST, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, RANGE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-    VARY, VIA,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST,
+    HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA,
 };
 use http::{HeaderMap, Method, Uri};
 
@@ -69,12 +68,12 @@ const NEVER_FORWARDED: [HeaderName; 15] = [
 /// `X-HTTP-Method-Override` (fact 40's table).
 const ONLY_BY_NAME: [HeaderName; 2] = [HOST, HeaderName::from_static("x-http-method-override")];
 
-/// The header block of a request to the origin, made from the viewer's. The caller adds `Host` (unless the behaviour forwards
-/// it and it is here), `Range`, conditions, and what frames a body.
+/// The header block of a request to the origin, made from the viewer's. The caller adds `Host` (unless the behaviour
+/// forwards it and it is here), `Range`, conditions, and what frames a body.
 ///
-/// A viewer's field is forwarded when it is in the key or named by the origin request policy, or when that forwards all. Of
-/// the rest only `Content-Type` goes on. `Authorization` of a GET or HEAD goes only where it is named: what it unlocked
-/// would be kept for everyone.
+/// A viewer's field is forwarded when it is in the key or named by the origin request policy, or when that forwards
+/// all. Of the rest only `Content-Type` goes on. `Authorization` of a GET or HEAD goes only where it is named: what it
+/// unlocked would be kept for everyone.
 #[must_use]
 pub fn to_origin(
     method: &Method,
@@ -104,8 +103,8 @@ pub fn to_origin(
         .entry(USER_AGENT)
         .or_insert(HeaderValue::from_static("Amazon CloudFront"));
     headers.insert(CONNECTION, HeaderValue::from_static("Keep-Alive"));
-    append_member(&mut headers, viewer, X_FORWARDED_FOR, hop.viewer.to_owned());
-    append_member(&mut headers, viewer, VIA, via(hop));
+    append_member(&mut headers, viewer, X_FORWARDED_FOR, hop.viewer);
+    append_member(&mut headers, viewer, VIA, &via(hop));
     set(&mut headers, X_AMZ_CF_ID, Some(hop.request_id.to_owned()));
     for (name, value) in &behaviour.origin.custom_headers {
         headers.insert(name, value.clone()); // a viewer cannot forge them
@@ -174,13 +173,14 @@ fn via(hop: &Hop<'_>) -> String {
     format!("1.1 {} (CloudFront)", hop.via_host)
 }
 
-/// Sets a list field to the viewer's members and one more, written as AWS shows it for `X-Forwarded-For`: without spaces.
-fn append_member(headers: &mut HeaderMap, viewer: &HeaderMap, name: HeaderName, member: String) {
+/// Sets a list field to the viewer's members and one more, written as AWS shows it for `X-Forwarded-For`: without
+/// spaces.
+fn append_member(headers: &mut HeaderMap, viewer: &HeaderMap, name: HeaderName, member: &str) {
     let before = viewer
         .get_all(&name)
         .iter()
         .filter_map(|value| value.to_str().ok());
-    let list: Vec<_> = before.chain([member.as_str()]).collect();
+    let list: Vec<_> = before.chain([member]).collect();
     let list = list.join(",");
     set(headers, name, Some(list));
 }
@@ -204,17 +204,6 @@ mod testing {
         via_host: "pop.example",
     };
 
-    pub fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
-        }
-        headers
-    }
-
     /// All lines of a field, joined.
     pub fn field(headers: &HeaderMap, name: &str) -> Option<String> {
         let lines: Vec<_> = headers
@@ -228,15 +217,16 @@ mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::distribution::{Forwarding, testing};
+    use super::super::distribution::Forwarding;
     use super::super::key::Selection;
-    use super::testing::{HOP, field, headers};
+    use super::super::testing::{behaviour, headers, rows};
+    use super::testing::{HOP, field};
     use super::*;
 
     fn forwarding(forward: Forwarding) -> Behaviour {
         Behaviour {
             forward,
-            ..testing::behaviour()
+            ..behaviour()
         }
     }
 
@@ -291,7 +281,7 @@ mod tests {
                 "1.0 a,1.1 pop.example (CloudFront)",
             ),
         ] {
-            for behaviour in [testing::behaviour(), all_headers()] {
+            for behaviour in [behaviour(), all_headers()] {
                 if behaviour.forward.all_headers && name == "user-agent" && !lines.is_empty() {
                     continue; // asked for: the row below
                 }
@@ -316,113 +306,71 @@ mod tests {
         );
     }
 
+    /// Whether a viewer's field goes on: by default, with all headers forwarded, when it is named.
+    const E10: &str = "
+        T51 removed             | accept                 | no  | yes | yes
+        T51 removed             | accept-charset         | no  | yes | yes
+        T51 removed             | accept-language        | no  | yes | yes
+        T51 removed             | referer                | no  | yes | yes
+        T51 not the policy's    | x-ring                 | no  | yes | yes
+        T51 not the policy's    | origin                 | no  | yes | yes
+        T51 not the policy's    | pragma                 | no  | yes | yes
+        T51 not the policy's    | cache-control          | no  | yes | yes
+        T51 the type of a body  | content-type           | yes | yes | yes
+        T51 only by name        | authorization          | no  | no  | yes
+        T51 only by name        | x-http-method-override | no  | no  | yes
+        T51 only by name        | host                   | no  | no  | yes
+        T51 by their own switch | cookie                 | no  | no  | no
+        T51 always removed      | expect                 | no  | no  | no
+        T51 always removed      | te                     | no  | no  | no
+        T51 always removed      | trailer                | no  | no  | no
+        T51 always removed      | upgrade                | no  | no  | no
+        T51 always removed      | keep-alive             | no  | no  | no
+        T51 always removed      | transfer-encoding      | no  | no  | no
+        T51 always removed      | proxy-authenticate     | no  | no  | no
+        T51 always removed      | proxy-authorization    | no  | no  | no
+        T51 always removed      | proxy-connection       | no  | no  | no
+        T51 always removed      | x-forwarded-proto      | no  | no  | no
+        T51 always removed      | x-real-ip              | no  | no  | no
+        T51 always removed      | x-edge-pop             | no  | no  | no
+        T51 always removed      | x-edge-                | no  | no  | no
+        T51 the caller's        | range                  | no  | no  | no
+        T51 the caller's        | if-range               | no  | no  | no
+        T51 the caller's        | if-none-match          | no  | no  | no
+        T51 the caller's        | if-modified-since      | no  | no  | no
+        T51 the caller's        | content-length         | no  | no  | no
+    ";
+
     #[test]
     fn e10_headers() {
-        let named = |name: &'static str| {
-            forwarding(Forwarding {
-                headers: vec![HeaderName::from_static(name)],
-                ..Forwarding::default()
-            })
-        };
-        // Whether a field of the viewer goes on: by default, with all headers forwarded, when it is named.
-        for (row, name, by_default, with_all, by_name) in [
-            ("T51 removed", "accept", false, true, true),
-            ("T51 removed", "accept-charset", false, true, true),
-            ("T51 removed", "accept-language", false, true, true),
-            ("T51 removed", "referer", false, true, true),
-            ("T51 not the policy's", "x-ring", false, true, true),
-            ("T51 not the policy's", "origin", false, true, true),
-            ("T51 not the policy's", "pragma", false, true, true),
-            ("T51 not the policy's", "cache-control", false, true, true),
-            ("T51 the type of a body", "content-type", true, true, true),
-            (
-                "T51 only where it is named",
-                "authorization",
-                false,
-                false,
-                true,
-            ),
-            (
-                "T51 only where it is named",
-                "x-http-method-override",
-                false,
-                false,
-                true,
-            ),
-            ("T51 only where it is named", "host", false, false, true),
-            (
-                "T51 cookies have a switch of their own",
-                "cookie",
-                false,
-                false,
-                false,
-            ),
-            ("T51 always removed", "expect", false, false, false),
-            ("T51 always removed", "te", false, false, false),
-            ("T51 always removed", "trailer", false, false, false),
-            ("T51 always removed", "upgrade", false, false, false),
-            ("T51 always removed", "keep-alive", false, false, false),
-            (
-                "T51 always removed",
-                "transfer-encoding",
-                false,
-                false,
-                false,
-            ),
-            (
-                "T51 always removed",
-                "proxy-authenticate",
-                false,
-                false,
-                false,
-            ),
-            (
-                "T51 always removed",
-                "proxy-authorization",
-                false,
-                false,
-                false,
-            ),
-            (
-                "T51 always removed",
-                "proxy-connection",
-                false,
-                false,
-                false,
-            ),
-            (
-                "T51 always removed",
-                "x-forwarded-proto",
-                false,
-                false,
-                false,
-            ),
-            ("T51 always removed", "x-real-ip", false, false, false),
-            ("T51 always removed", "x-edge-pop", false, false, false),
-            ("T51 always removed", "x-edge-anything", false, false, false),
-            ("T51 the caller's", "range", false, false, false),
-            ("T51 the caller's", "if-none-match", false, false, false),
-            ("T51 the caller's", "content-length", false, false, false),
-        ] {
+        for [row, name, by_default, with_all, by_name] in rows::<5>(E10) {
             let viewer = headers(&[(name, "7")]);
-            let is_sent = |behaviour: &Behaviour| {
-                to_origin(&Method::GET, &viewer, behaviour, &HOP).contains_key(name)
+            let goes_on = |behaviour: &Behaviour, expected: &str| {
+                let sent = to_origin(&Method::GET, &viewer, behaviour, &HOP);
+                assert_eq!(
+                    sent.contains_key(name),
+                    expected == "yes",
+                    "{row}: {name}, {behaviour:?}"
+                );
             };
-            assert_eq!(
-                is_sent(&testing::behaviour()),
-                by_default,
-                "{row}: {name} by default"
+            let named = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            goes_on(&behaviour(), by_default);
+            goes_on(&all_headers(), with_all);
+            goes_on(
+                &forwarding(Forwarding {
+                    headers: vec![named.clone()],
+                    ..Forwarding::default()
+                }),
+                by_name,
             );
-            assert_eq!(
-                is_sent(&all_headers()),
-                with_all,
-                "{row}: {name} with all headers"
-            );
-            assert_eq!(is_sent(&named(name)), by_name, "{row}: {name} when named");
-            let mut keyed = testing::behaviour();
-            keyed.cache.key.headers = vec![HeaderName::from_static(name)];
-            assert_eq!(is_sent(&keyed), by_name, "{row}: {name} in the key");
+            let mut keyed = behaviour();
+            keyed.cache.key.headers = vec![named];
+            goes_on(&keyed, by_name);
         }
+    }
+
+    #[test]
+    fn e10_what_connection_names_ends_here_and_posts_may_be_authorized() {
         let viewer = headers(&[
             ("connection", "x-ring, Keep-Alive"),
             ("x-ring", "1"),
@@ -444,73 +392,79 @@ mod tests {
     }
 
     #[test]
-    fn e10_cookies_encodings_and_secrets_to_the_origin() {
-        let cookies = headers(&[("cookie", "a=1; id=2"), ("cookie", "b=3")]);
-        let sent_cookie = |behaviour: &Behaviour| {
-            field(
-                &to_origin(&Method::GET, &cookies, behaviour, &HOP),
-                "cookie",
-            )
+    fn e10_cookies_go_on_where_they_are_in_the_key_or_forwarded() {
+        let viewer = headers(&[("cookie", "a=1; id=2"), ("cookie", "b=3")]);
+        let keyed = |cookies| {
+            let mut keyed = behaviour();
+            keyed.cache.key.cookies = cookies;
+            keyed
         };
-        let mut behaviour = testing::behaviour();
-        assert_eq!(sent_cookie(&behaviour), None, "T51 none by default");
-        behaviour.cache.key.cookies = Selection::Only(vec!["id".into()]);
-        assert_eq!(
-            sent_cookie(&behaviour).as_deref(),
-            Some("id=2"),
-            "T51 those of the key"
-        );
-        behaviour.forward.cookies = true;
-        assert_eq!(
-            sent_cookie(&behaviour).as_deref(),
-            Some("a=1; id=2; b=3"),
-            "T51 all"
-        );
+        let id = Selection::Only(vec!["id".into()]);
+        let mut both = keyed(id.clone());
+        both.forward.cookies = true;
+        for (row, configured, expected) in [
+            ("T51 none by default", behaviour(), None),
+            ("T51 those in the key", keyed(id.clone()), Some("id=2")),
+            (
+                "T51 all but",
+                keyed(Selection::AllExcept(vec!["a".into()])),
+                Some("id=2; b=3"),
+            ),
+            ("T51 all", both, Some("a=1; id=2; b=3")),
+        ] {
+            let sent = to_origin(&Method::GET, &viewer, &configured, &HOP);
+            assert_eq!(field(&sent, "cookie").as_deref(), expected, "{row}");
+        }
+    }
 
-        let accepts = headers(&[("accept-encoding", "gzip, deflate, br")]);
-        let sent_encoding = |viewer: &HeaderMap, behaviour: &Behaviour| {
-            field(
-                &to_origin(&Method::GET, viewer, behaviour, &HOP),
-                "accept-encoding",
-            )
-        };
-        let mut behaviour = testing::behaviour();
-        assert_eq!(
-            sent_encoding(&accepts, &behaviour),
-            None,
-            "T9 a header as any other"
-        );
-        let with_all = sent_encoding(&accepts, &all_headers());
-        assert_eq!(
-            with_all.as_deref(),
-            Some("gzip, deflate, br"),
-            "T9 a header as any other"
-        );
-        behaviour.cache.key.gzip = true;
-        assert_eq!(
-            sent_encoding(&accepts, &behaviour).as_deref(),
-            Some("gzip"),
-            "T9"
-        );
-        let none = sent_encoding(&HeaderMap::new(), &behaviour);
-        assert_eq!(none.as_deref(), Some("identity"), "T9");
+    #[test]
+    fn e10_accept_encoding_goes_on_normalised_or_as_any_other_header() {
+        let viewer = headers(&[("accept-encoding", "gzip, deflate, br")]);
+        let mut gzip = all_headers();
+        gzip.cache.key.gzip = true;
+        for (row, viewer, configured, expected) in [
+            ("T9 not by default", &viewer, behaviour(), None),
+            (
+                "T9 with all headers",
+                &viewer,
+                all_headers(),
+                Some("gzip, deflate, br"),
+            ),
+            ("T9 normalised", &viewer, gzip.clone(), Some("gzip")),
+            (
+                "T9 … or identity",
+                &HeaderMap::new(),
+                gzip,
+                Some("identity"),
+            ),
+        ] {
+            let sent = to_origin(&Method::GET, viewer, &configured, &HOP);
+            assert_eq!(
+                field(&sent, "accept-encoding").as_deref(),
+                expected,
+                "{row}"
+            );
+        }
+    }
 
-        let mut behaviour = all_headers();
+    #[test]
+    fn e10_a_viewer_cannot_forge_the_origins_secret() {
         let secret = HeaderName::from_static("x-origin-secret");
-        behaviour.origin.custom_headers = vec![(secret, HeaderValue::from_static("s3"))];
+        let mut configured = all_headers();
+        configured.origin.custom_headers = vec![(secret, HeaderValue::from_static("s3"))];
         let forged = headers(&[("x-origin-secret", "guess"), ("x-origin-secret", "again")]);
-        let sent = to_origin(&Method::GET, &forged, &behaviour, &HOP);
+        let sent = to_origin(&Method::GET, &forged, &configured, &HOP);
         assert_eq!(
             field(&sent, "x-origin-secret").as_deref(),
             Some("s3"),
-            "T51 not the viewer's"
+            "T51"
         );
     }
 
     #[test]
     fn e10_the_query_goes_to_the_origin_where_it_is_in_the_key_or_forwarded() {
         let uri = "http://a.example/a%20b?x=1&v=2".parse().unwrap();
-        let mut behaviour = testing::behaviour();
+        let mut behaviour = behaviour();
         assert_eq!(target(&uri, &behaviour), "/a%20b", "T51");
         behaviour.cache.key.query = Selection::Only(vec!["v".into()]);
         assert_eq!(target(&uri, &behaviour), "/a%20b?v=2", "T51");

@@ -37,6 +37,8 @@ pub mod limits;
 pub mod link;
 pub mod record;
 pub mod spans;
+#[cfg(test)]
+mod testing;
 pub mod topology;
 
 /// A point in time: microseconds since the run began.

@@ -45,7 +45,8 @@ impl ResultType {
         }
     }
 
-    /// The `X-Cache` field of such an answer. AWS names no text for the two that the edge gives up on otherwise: errors.
+    /// The `X-Cache` field of such an answer. AWS names no text for the two that the edge gives up on otherwise:
+    /// errors.
     #[must_use]
     pub fn x_cache(self) -> XCache {
         match self {
@@ -170,8 +171,8 @@ pub struct LogRecord {
     /// TLS; none at a desk.
     #[serde(rename = "ssl-cipher", serialize_with = "or_hyphen")]
     pub ssl_cipher: Option<String>,
-    /// What the request came to as decided before the body. `Hit` or `Miss` here and `Error` in `x-edge-result-type`: the
-    /// viewer went away (fact 52).
+    /// What the request came to as decided before the body. `Hit` or `Miss` here and `Error` in `x-edge-result-type`:
+    /// the viewer went away (fact 52).
     #[serde(rename = "x-edge-response-result-type")]
     pub response_result_type: ResultType,
     /// `HTTP/1.1`.
@@ -233,8 +234,8 @@ fn milliseconds<S: Serializer>(seconds: &f64, to: S) -> Result<S::Ok, S::Error> 
     ((seconds * 1000.0).round() / 1000.0).serialize(to)
 }
 
-/// `CacheHitRate` as CloudFront defines it: of all cacheable requests, the share that was served from the cache. Errors are
-/// no cacheable requests, nor is any method but GET and HEAD (fact 59).
+/// `CacheHitRate` as CloudFront defines it: of all cacheable requests, the share that was served from the cache. Errors
+/// are no cacheable requests, nor is any method but GET and HEAD (fact 59).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct CacheHitRate {
     /// Requests that count.
@@ -304,9 +305,7 @@ pub enum Imbalance {
         fill: u64,
     },
     /// Requests came from nowhere, or were lost.
-    #[error(
-        "the origin saw {origin} requests, but the last layer had {misses} misses and {refreshes} refreshes"
-    )]
+    #[error("origin requests: {origin}; last layer: {misses} misses and {refreshes} refreshes")]
     Requests {
         /// At the origin.
         origin: u64,
@@ -390,17 +389,19 @@ mod tests {
     fn e15_a_record_has_the_fields_of_a_standard_log_in_their_order() {
         let line = serde_json::to_string(&record()).unwrap();
         let expected = concat!(
-            r#"{"date":"2026-11-22","time":"16:30:00","x-edge-location":"FRA56-P1","sc-bytes":1234,"#,
-            r#""c-ip":"192.0.2.7","cs-method":"GET","cs(Host)":"d111111abcdef8.cloudfront.net","#,
-            r#""cs-uri-stem":"/artifacts/agent/1.4.2/agent.zst","sc-status":206,"cs(Referer)":"-","#,
-            r#""cs(User-Agent)":"headwater/0.1","cs-uri-query":"-","cs(Cookie)":"-","#,
-            r#""x-edge-result-type":"Error","x-edge-request-id":"abc","x-host-header":"updates.example","#,
-            r#""cs-protocol":"http","cs-bytes":99,"time-taken":0.123,"x-forwarded-for":"-","#,
-            r#""ssl-protocol":"-","ssl-cipher":"-","x-edge-response-result-type":"Hit","#,
-            r#""cs-protocol-version":"HTTP/1.1","fle-status":"-","fle-encrypted-fields":"-","c-port":49152,"#,
+            r#"{"date":"2026-11-22","time":"16:30:00","x-edge-location":"FRA56-P1","#,
+            r#""sc-bytes":1234,"c-ip":"192.0.2.7","cs-method":"GET","#,
+            r#""cs(Host)":"d111111abcdef8.cloudfront.net","#,
+            r#""cs-uri-stem":"/artifacts/agent/1.4.2/agent.zst","sc-status":206,"#,
+            r#""cs(Referer)":"-","cs(User-Agent)":"headwater/0.1","cs-uri-query":"-","#,
+            r#""cs(Cookie)":"-","x-edge-result-type":"Error","x-edge-request-id":"abc","#,
+            r#""x-host-header":"updates.example","cs-protocol":"http","cs-bytes":99,"#,
+            r#""time-taken":0.123,"x-forwarded-for":"-","ssl-protocol":"-","ssl-cipher":"-","#,
+            r#""x-edge-response-result-type":"Hit","cs-protocol-version":"HTTP/1.1","#,
+            r#""fle-status":"-","fle-encrypted-fields":"-","c-port":49152,"#,
             r#""time-to-first-byte":0.001,"x-edge-detailed-result-type":"ClientCommError","#,
-            r#""sc-content-type":"application/zstd","sc-content-len":500,"sc-range-start":0,"#,
-            r#""sc-range-end":499}"#,
+            r#""sc-content-type":"application/zstd","sc-content-len":500,"#,
+            r#""sc-range-start":0,"sc-range-end":499}"#,
         );
         assert_eq!(line, expected);
     }
@@ -526,7 +527,7 @@ mod tests {
             assert!(
                 found
                     .to_string()
-                    .contains(&format!("saw {origin_requests} requests"))
+                    .contains(&format!("requests: {origin_requests};"))
             );
         }
         let overflowing = Conservation {

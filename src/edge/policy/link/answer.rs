@@ -15,8 +15,8 @@ use crate::edge::policy::record::XCache;
 const X_AMZ_CF_POP: HeaderName = HeaderName::from_static("x-amz-cf-pop");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
-/// Changes an origin's answer before it is read, kept or delivered: fields of the one connection go (RFC 9111 §3.1), and
-/// `Date` is set to the time it was `received` where it is missing or no date (RFC 9110 §6.6.1).
+/// Changes an origin's answer before it is read, kept or delivered: fields of the one connection go (RFC 9111 §3.1),
+/// and `Date` is set to the time it was `received` where it is missing or no date (RFC 9110 §6.6.1).
 pub fn from_origin(headers: &mut HeaderMap, received: SystemTime) {
     remove_hop_by_hop(headers);
     if headers.get(DATE).and_then(directives::date).is_none() {
@@ -34,8 +34,8 @@ pub fn to_viewer(headers: &mut HeaderMap, x_cache: XCache, hop: &Hop<'_>) {
     set(headers, X_AMZ_CF_ID, Some(hop.request_id.to_owned()));
 }
 
-/// What of an answer depends on how its path is configured: `Set-Cookie` goes unless cookies are forwarded, `Vary` keeps
-/// what is forwarded (fact 16).
+/// What of an answer depends on how its path is configured: `Set-Cookie` goes unless cookies are forwarded, `Vary`
+/// keeps what is forwarded (fact 16).
 pub fn restrict(headers: &mut HeaderMap, behaviour: &Behaviour) {
     if !behaviour.forward.cookies && !behaviour.cache.key.cookies.any() {
         headers.remove(SET_COOKIE);
@@ -79,9 +79,10 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{HOP, field, headers};
+    use super::super::testing::{HOP, field};
     use super::*;
-    use crate::edge::policy::distribution::{Forwarding, testing};
+    use crate::edge::policy::distribution::Forwarding;
+    use crate::edge::policy::testing::{behaviour, headers};
 
     #[test]
     fn e10_to_the_viewer() {
@@ -149,15 +150,15 @@ mod tests {
 
     #[test]
     fn e10_vary_and_set_cookie_depend_on_what_is_forwarded() {
-        let plain = testing::behaviour();
-        let mut ring = testing::behaviour();
+        let plain = behaviour();
+        let mut ring = behaviour();
         ring.cache.key.headers = vec![HeaderName::from_static("x-ring")];
         let cookies = Behaviour {
             forward: Forwarding {
                 cookies: true,
                 ..Forwarding::default()
             },
-            ..testing::behaviour()
+            ..behaviour()
         };
         for (row, behaviour, vary, expected) in [
             (
