@@ -321,15 +321,12 @@ mod tests {
     #[test]
     fn e4_stale() {
         for [row, max, value, steps] in rows::<4>(E4) {
-            let ttl = ttl(
-                0,
-                10,
-                if max == "year" {
-                    YEAR
-                } else {
-                    max.parse().unwrap()
-                },
-            );
+            let max = if max == "year" {
+                YEAR
+            } else {
+                max.parse().unwrap()
+            };
+            let ttl = ttl(0, 10, max);
             let value = value
                 .replace("swr", "stale-while-revalidate")
                 .replace("sie", "stale-if-error")
