@@ -262,6 +262,7 @@ mod tests {
         T7 all: the order         | all       | GET /a?v=1&w=2       | GET /a?w=2&v=1        | other
         T7 all: an empty query    | all       | GET /a?              | GET /a                | same
         T7 all but one            | all but t | GET /a?t=1&v=1       | GET /a?v=1&t=2        | same
+        T7 an empty one is none   | all but t | GET /a?v=1&&w=2      | GET /a?v=1&w=2        | same
         T7 all but one            | all but t | GET /a?v=1           | GET /a?v=2            | other
         T8 the scheme             | all       | GET http://a.x/b?v=1 | GET https://a.x/b?v=1 | same
         T8 the target's form      | none      | GET http://a.x/b     | GET /b                | same
@@ -433,6 +434,15 @@ mod tests {
             assert_eq!(key.path(), expected);
         }
         assert_eq!(of("OPTIONS *", &[], &KeyParts::default()).path(), "*");
+        let all = KeyParts {
+            query: Selection::All,
+            ..KeyParts::default()
+        };
+        assert_eq!(
+            of("GET /a", &[], &all).path(),
+            "/a",
+            "no query, no question mark"
+        );
     }
 
     proptest! {
