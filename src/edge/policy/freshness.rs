@@ -1,7 +1,8 @@
 //! E-1 and E-4: how long an answer may be served, and what may happen after.
 //!
-//! Owns the reading of an origin's `Cache-Control`, `Expires`, `Age` and `Date`, and the table that clamps them by a cache
-//! policy. Never decides what a cache does with the result: `cache.rs`.
+//! Owns the meaning of an origin's `Cache-Control`, `Expires`, `Age` and `Date`, and the table that clamps them by a
+//! cache policy. Never decides what a cache does with the result (`cache.rs`), and reads no grammar itself
+//! (`directives.rs`).
 
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub struct Ttl {
 }
 
 /// What an answer says about its own caching.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a directive that is there or not; they combine freely"
+)]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Directives {
     /// `s-maxage`.
@@ -27,8 +32,12 @@ pub struct Directives {
     pub max_age: Option<Duration>,
     /// `Expires` minus `Date`; zero when it is in the past or no date.
     pub expires: Option<Duration>,
-    /// `no-cache`, `no-store` or `private`.
+    /// `no-store` or `private`.
     pub forbids: bool,
+    /// `no-cache`: may be kept, but is asked about before every use.
+    pub no_cache: bool,
+    /// `must-revalidate` or `proxy-revalidate`: never served stale.
+    pub must_revalidate: bool,
     /// `stale-while-revalidate`.
     pub stale_while_revalidate: Option<Duration>,
     /// `stale-if-error`.
@@ -41,16 +50,20 @@ pub struct Directives {
 
 impl Directives {
     /// Reads them off an answer's headers.
+    ///
+    /// `Expires` needs a `Date` to be compared with: `link::from_origin` sets one where the origin did not. Without it
+    /// the answer has expired.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
-        todo!("{headers:?}")
+        super::directives::read(headers)
     }
 }
 
 /// What the table of E-1 says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Storage {
-    /// Keep it.
+    /// Keep it. Where it is never fresh (`max-age=0` and `no-cache` with MinTTL 0), it was made for one: requests that
+    /// waited for it go to the origin themselves, as after [`Storage::Pass`] (E-6, fact 26).
     Keep(Lifetime),
     /// Deliver it and forget it; requests that waited for it go to the origin themselves (E-6).
     Pass,
@@ -69,8 +82,256 @@ pub struct Lifetime {
     pub limit: Duration,
 }
 
-/// The table of E-1.
+/// The table of E-1, and the clamps of E-4.
+///
+/// Choices where AWS is silent. Silence with DefaultTTL and MinTTL 0 is not kept: nothing would ever be served of it.
+/// `must-revalidate`, `proxy-revalidate` and `no-cache` forbid what is stale, also beside `stale-…`, and so does
+/// `s-maxage` unless a `stale-if-error` stands beside it (RFC 9111 §4.2.4, §5.2.2.10). Where MinTTL overrides a
+/// prohibition it does so for MinTTL and no longer.
 #[must_use]
 pub fn lifetime(said: &Directives, ttl: &Ttl) -> Storage {
-    todo!("{said:?} {ttl:?}")
+    let is_overridden = !ttl.min.is_zero(); // fact 3
+    let explicit = said.s_maxage.or(said.max_age).or(said.expires);
+    // Fact 16: what varies on everything is never served.
+    let is_kept = is_overridden || !(said.forbids || said.varies_on_everything);
+    let has_lifetime =
+        is_overridden || explicit.is_some() || said.no_cache || !ttl.default.is_zero();
+    if ttl.max.is_zero() || !is_kept || !has_lifetime {
+        return Storage::Pass;
+    }
+    let limit = ttl.max.max(ttl.min);
+    if said.forbids || said.no_cache {
+        return Storage::Keep(Lifetime {
+            fresh: ttl.min,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Some(Duration::ZERO),
+            limit,
+        });
+    }
+    let fresh = explicit.unwrap_or(ttl.default).min(ttl.max);
+    let (revalidate, on_error) = if said.must_revalidate {
+        (None, Some(Duration::ZERO))
+    } else {
+        let by_s_maxage = said.s_maxage.map(|_| Duration::ZERO);
+        (
+            said.stale_while_revalidate,
+            said.stale_if_error.or(by_s_maxage),
+        )
+    };
+    Storage::Keep(Lifetime {
+        fresh: fresh.max(ttl.min),
+        stale_while_revalidate: revalidate.unwrap_or_default().min(ttl.max),
+        stale_if_error: on_error.map(|window| window.min(ttl.max)),
+        limit,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use http::HeaderMap;
+
+    use super::super::testing::{headers, rows};
+    use super::*;
+
+    const YEAR: u64 = 31_536_000;
+
+    fn ttl(min: u64, default: u64, max: u64) -> Ttl {
+        Ttl {
+            min: Duration::from_secs(min),
+            default: Duration::from_secs(default),
+            max: Duration::from_secs(max),
+        }
+    }
+
+    /// Header lines, between ` + `. `CC` is `Cache-Control`; `Expires: in 60` is a minute after `Date`.
+    fn said(lines: &str) -> Directives {
+        let mut read = HeaderMap::new();
+        for line in lines.split(" + ").filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(": ").unwrap();
+            let name = if name == "CC" { "cache-control" } else { name };
+            if let Some(seconds) = value.strip_prefix("in ") {
+                let date = |seconds| {
+                    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+                };
+                let later = date(YEAR + seconds.parse::<u64>().unwrap());
+                read.extend(headers(&[("date", &date(YEAR)), (name, &later)]));
+            } else {
+                for (name, value) in headers(&[(name, value)]) {
+                    read.append(name.unwrap(), value);
+                }
+            }
+        }
+        Directives::read(&read)
+    }
+
+    fn kept(lines: &str, ttl: &Ttl) -> Option<Lifetime> {
+        match lifetime(&said(lines), ttl) {
+            Storage::Keep(lifetime) => Some(lifetime),
+            Storage::Pass => None,
+        }
+    }
+
+    /// Seconds of freshness, or `pass`.
+    fn fresh(lines: &str, ttl: &Ttl) -> String {
+        kept(lines, ttl).map_or("pass".to_owned(), |lifetime| {
+            lifetime.fresh.as_secs().to_string()
+        })
+    }
+
+    /// Freshness under MinTTL 0 and a MaxTTL of a year | of 30 s | under MinTTL 90 and MaxTTL 120.
+    const E1: &str = "
+        T1 s-maxage                  | CC: s-maxage=60                          | 60    | 30   | 90
+        T1 s-maxage                  | CC: s-maxage=100                         | 100   | 30   | 100
+        T1 s-maxage                  | CC: s-maxage=600                         | 600   | 30   | 120
+        T1 s-maxage of nothing       | CC: s-maxage=0                           | 0     | 0    | 90
+        T1 max-age                   | CC: max-age=60                           | 60    | 30   | 90
+        T1 max-age                   | CC: max-age=100                          | 100   | 30   | 100
+        T1 max-age                   | CC: max-age=600                          | 600   | 30   | 120
+        T1 max-age of nothing        | CC: max-age=0                            | 0     | 0    | 90
+        T1 Expires                   | Expires: in 60                           | 60    | 30   | 90
+        T1 Expires                   | Expires: in 100                          | 100   | 30   | 100
+        T1 Expires                   | Expires: in 600                          | 600   | 30   | 120
+        T1 Expires in the past       | Expires: in 0                            | 0     | 0    | 90
+        T1 none of them              |                                          | 86400 | 20   | 100
+        T1 none of them              | CC: public                               | 86400 | 20   | 100
+        T1 no-store                  | CC: no-store                             | pass  | pass | 90
+        T1 private                   | CC: private                              | pass  | pass | 90
+        T1 no-cache                  | CC: no-cache                             | 0     | 0    | 90
+        T1 no-store beats an age     | CC: max-age=600, no-store                | pass  | pass | 90
+        T1 private beats an age      | CC: s-maxage=600 + CC: private           | pass  | pass | 90
+        T1 no-cache beats an age     | CC: no-cache, max-age=600                | 0     | 0    | 90
+        T2 max-age beats Expires     | Expires: in 60 + CC: max-age=10          | 10    | 10   | 90
+        T2 … also when it is 0       | Expires: in 60 + CC: max-age=0           | 0     | 0    | 90
+        T2 … and an invalid one      | Expires: 0 + CC: max-age=10              | 10    | 10   | 90
+        T3 s-maxage beats max-age    | CC: max-age=10, s-maxage=25              | 25    | 25   | 90
+        T3 … also when it is shorter | CC: s-maxage=1 + CC: max-age=25          | 1     | 1    | 90
+        T3 … and Expires             | Expires: in 60 + CC: s-maxage=25         | 25    | 25   | 90
+        T4 Pragma is no answer       | Pragma: no-cache + CC: max-age=25        | 25    | 25   | 90
+        T4 nor what a viewer may say | CC: max-age=25, max-stale=5, min-fresh=5 | 25    | 25   | 90
+        T5 immutable changes nothing | CC: max-age=25, immutable                | 25    | 25   | 90
+        T5 … and is no age           | CC: immutable                            | 86400 | 20   | 100
+        fact 16                      | CC: max-age=60 + Vary: *                 | pass  | pass | 90
+        fact 16                      | CC: max-age=60 + Vary: Accept-Encoding   | 60    | 30   | 90
+    ";
+
+    #[test]
+    fn e1_freshness() {
+        let ttls = [ttl(0, 86_400, YEAR), ttl(0, 20, 30), ttl(90, 100, 120)];
+        for [row, lines, expected @ ..] in rows::<5>(E1) {
+            let found = ttls.map(|ttl| fresh(lines, &ttl));
+            assert_eq!(found, expected, "{row}: {lines}");
+        }
+    }
+
+    /// Freshness with DefaultTTL 0 and MaxTTL a year | under `CachingDisabled` | under `CachingOptimized`.
+    const E1_WITHOUT_DEFAULT: &str = "
+        T1 silence               |                       | pass | pass | 86400
+        T1 a validator is no age | ETag: \"a\"           | pass | pass | 86400
+        T1 nor is public         | CC: public            | pass | pass | 86400
+        T1 nor is a stale window | CC: stale-if-error=60 | pass | pass | 86400
+        T1 an age is             | CC: max-age=5         | 5    | pass | 5
+        T1 an age of nothing is  | CC: max-age=0         | 0    | pass | 1
+        T1 an expiry is          | Expires: in 5         | 5    | pass | 5
+        T1 an invalid expiry is  | Expires: 0            | 0    | pass | 1
+        T1 asked about           | CC: no-cache          | 0    | pass | 1
+        T1 MinTTL overrides      | CC: no-store          | pass | pass | 1
+    ";
+
+    #[test]
+    fn e1_without_a_default_silence_is_not_kept() {
+        let ttls = [ttl(0, 0, YEAR), ttl(0, 0, 0), ttl(1, 86_400, YEAR)];
+        for [row, lines, expected @ ..] in rows::<5>(E1_WITHOUT_DEFAULT) {
+            let found = ttls.map(|ttl| fresh(lines, &ttl));
+            assert_eq!(found, expected, "{row}: {lines}");
+        }
+    }
+
+    /// MaxTTL, `Cache-Control` (`swr`, `sie`: the stale windows); fresh, the two windows, the limit.
+    const E4: &str = "
+        T14 both windows     | 500 | max-age=30, swr=40, sie=60 | 30 | 40 | 60     | 500
+        T14 never fresh      | 500 | max-age=0, swr=5           | 0  | 5  | silent | 500
+        T14 after DefaultTTL | 500 | swr=5                      | 10 | 5  | silent | 500
+        T15 a window of 0    | 500 | max-age=30, swr=0          | 30 | 0  | silent | 500
+        T15 an invalid one   | 500 | max-age=30, swr=x          | 30 | 0  | silent | 500
+        T16 sie alone        | 500 | max-age=30, sie=60         | 30 | 0  | 60     | 500
+        T16 beside s-maxage  | 500 | s-maxage=30, sie=10        | 30 | 0  | 10     | 500
+        T16 fact 11: silence | 500 | max-age=30                 | 30 | 0  | silent | 500
+        T17 turned off       | 500 | max-age=30, sie=0          | 30 | 0  | 0      | 500
+        T17 an invalid one   | 500 | max-age=30, sie=x          | 30 | 0  | 0      | 500
+        T17 must-revalidate  | 500 | max-age=30, must           | 30 | 0  | 0      | 500
+        T17 proxy-revalidate | 500 | max-age=30, proxy          | 30 | 0  | 0      | 500
+        T17 … beside swr     | 500 | max-age=30, must, swr=9    | 30 | 0  | 0      | 500
+        T17 … beside sie     | 500 | max-age=30, proxy, sie=9   | 30 | 0  | 0      | 500
+        T17 s-maxage         | 500 | s-maxage=30                | 30 | 0  | 0      | 500
+        T17 s-maxage and swr | 500 | s-maxage=30, swr=5         | 30 | 5  | 0      | 500
+        T17 no-cache         | 500 | no-cache, swr=5, sie=60    | 0  | 0  | 0      | 500
+        T18 the end of swr   | 50  | max-age=30, swr=100        | 30 | 50 | silent | 50
+        T18 the end of sie   | 50  | max-age=30, sie=100        | 30 | 0  | 50     | 50
+        T18 … of freshness   | 50  | max-age=600, sie=600       | 50 | 0  | 50     | 50
+    ";
+
+    fn seconds(time: Duration) -> String {
+        time.as_secs().to_string()
+    }
+
+    #[test]
+    fn e4_stale() {
+        for [row, max, value, expected @ ..] in rows::<7>(E4) {
+            let value = value
+                .replace("swr", "stale-while-revalidate")
+                .replace("sie", "stale-if-error")
+                .replace("must", "must-revalidate")
+                .replace("proxy", "proxy-revalidate");
+            let ttl = ttl(0, 10, max.parse().unwrap());
+            let lifetime = kept(&format!("CC: {value}"), &ttl).unwrap();
+            let found = [
+                seconds(lifetime.fresh),
+                seconds(lifetime.stale_while_revalidate),
+                lifetime.stale_if_error.map_or("silent".into(), seconds),
+                seconds(lifetime.limit),
+            ];
+            assert_eq!(found, expected, "{row}: {value}");
+        }
+    }
+
+    #[test]
+    fn e4_a_prohibition_that_min_ttl_overrides_comes_back_after_it() {
+        for value in [
+            "no-store",
+            "private",
+            "no-cache",
+            "no-store, stale-if-error=60",
+        ] {
+            let lifetime = kept(&format!("CC: {value}"), &ttl(60, 60, 600)).unwrap();
+            let expected = Lifetime {
+                fresh: Duration::from_secs(60),
+                stale_while_revalidate: Duration::ZERO,
+                stale_if_error: Some(Duration::ZERO),
+                limit: Duration::from_secs(600),
+            };
+            assert_eq!(lifetime, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_age_of_an_answer_is_reported_beside_its_lifetime() {
+        let lines = "CC: max-age=10 + Age: 15";
+        assert_eq!(said(lines).age, Duration::from_secs(15));
+        let lifetime = kept(lines, &ttl(0, 0, 600)).unwrap();
+        assert_eq!(
+            lifetime.fresh,
+            Duration::from_secs(10),
+            "it came already stale"
+        );
+    }
+
+    #[test]
+    fn the_longest_times_can_be_added() {
+        let forever = "max-age=99999999999999999999, stale-while-revalidate=99999999999999999999";
+        let lifetime = kept(&format!("CC: {forever}"), &ttl(0, 0, u64::MAX)).unwrap();
+        let together = lifetime.fresh.checked_add(lifetime.stale_while_revalidate);
+        assert_eq!(together.map(|time| time.as_secs()), Some(200 * YEAR));
+    }
 }
