@@ -41,6 +41,8 @@ mod answering;
 mod asking;
 mod object;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::hash::Hash;
 use std::time::Duration;
@@ -349,14 +351,22 @@ struct Fill {
     is_conditional: bool,
     /// The stale object that the leader could be served; pinned.
     base: Option<ObjectId>,
-    /// Others may follow it.
-    is_shared: bool,
-    /// Invalidated: delivered, not kept, and not followed by anyone new.
-    is_poisoned: bool,
+    access: Access,
     stage: Stage,
     /// Whether the request that started it is still there; a background fetch has none that could leave.
     leader: Leader,
     followers: u32,
+}
+
+/// Who may follow a fill.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Access {
+    /// Anyone.
+    Open,
+    /// Nobody new.
+    Closed,
+    /// Nobody new, and nothing of it is kept: it was invalidated.
+    Poisoned,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -439,8 +449,9 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 fill.followers > 0 || !matches!(fill.stage, Stage::Passing)
             }
         };
-        // Nobody may follow what is about to end.
-        fill.is_shared &= goes_on;
+        if !goes_on {
+            fill.close(); // Nobody may follow what is about to end.
+        }
         goes_on
     }
 
@@ -474,11 +485,12 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         }
         for id in poisoned {
             if let Some(fill) = self.fills.get_mut(&id) {
-                fill.is_poisoned = true;
+                fill.access = Access::Poisoned;
             }
         }
         for (at, kind) in &objects {
             self.discard(*at, *kind);
+            self.slots.tidy(*at);
         }
         objects.len()
     }
@@ -535,8 +547,8 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         };
         if let Some(object) = taken {
             self.release(object);
+            self.slots.changed(at);
         }
-        self.slots.changed(at);
     }
 
     /// An object left: its bytes can go, unless a fill still serves from it.
@@ -554,6 +566,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
             let victim = self.slots.evictable(at).unwrap_or(at);
             self.discard(victim, Kind::Error);
             self.discard(victim, Kind::Object);
+            self.slots.tidy(victim);
         }
     }
 
@@ -573,7 +586,18 @@ enum Kind {
 impl Fill {
     /// Whether a new request may follow it.
     fn is_open(&self) -> bool {
-        self.is_shared && !self.is_poisoned && !matches!(self.stage, Stage::Passing)
+        self.access == Access::Open && !matches!(self.stage, Stage::Passing)
+    }
+
+    fn close(&mut self) {
+        if self.access == Access::Open {
+            self.access = Access::Closed;
+        }
+    }
+
+    /// Whether nothing of it may be kept.
+    fn is_poisoned(&self) -> bool {
+        self.access == Access::Poisoned
     }
 }
 

@@ -221,8 +221,10 @@ impl Topology {
         match self.settings.placement {
             _ if nodes <= 1 => 0,
             Placement::ByKey => jump(mix(key_hash), nodes),
-            // The remainder is below `nodes`, and so fits.
-            Placement::ByConnection => (mix(connection_hash) % nodes as u64) as usize,
+            Placement::ByConnection => {
+                let node = mix(connection_hash) % nodes as u64;
+                usize::try_from(node).unwrap_or_default() // It is below `nodes`, and so fits.
+            }
         }
     }
 }
@@ -291,20 +293,25 @@ fn place(pops: usize) -> Vec<(&'static City, f64)> {
 
 /// `1/1^s, 1/2^s, …`
 fn zipf(len: usize) -> Vec<f64> {
-    // Exact up to 2^53.
-    (1..=len).map(|k| (k as f64).powf(-ZIPF_EXPONENT)).collect()
+    let ranks = std::iter::successors(Some(1.0_f64), |rank| Some(rank + 1.0));
+    ranks
+        .take(len)
+        .map(|rank| rank.powf(-ZIPF_EXPONENT))
+        .collect()
 }
 
 /// Divides `seats` in proportion to `weights`: each goes to the one that is furthest behind (Sainte-Laguë), the first of
 /// equals.
 fn apportion(seats: usize, weights: &[f64]) -> Vec<usize> {
-    let mut won = vec![0_usize; weights.len()];
+    let mut won = vec![0; weights.len()];
+    let mut divisors = vec![1.0; weights.len()];
     for _ in 0..seats {
-        let claim = |at: usize| weights[at] / (2 * won[at] + 1) as f64;
+        let claim = |at: usize| weights[at] / divisors[at];
         let first =
             (0..weights.len()).reduce(|best, at| if claim(at) > claim(best) { at } else { best });
         if let Some(first) = first {
             won[first] += 1;
+            divisors[first] += 2.0;
         }
     }
     won
@@ -313,15 +320,16 @@ fn apportion(seats: usize, weights: &[f64]) -> Vec<usize> {
 /// Jump consistent hashing (Lamping and Veach, 2014): one more node takes `1/n` of the keys, and no key moves between the
 /// others.
 fn jump(mut key: u64, nodes: usize) -> usize {
-    let (mut node, mut next) = (0, 0_u64);
-    while next < nodes as u64 {
+    let (mut node, mut next) = (0, 0);
+    while next < nodes {
         node = next;
         key = key.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
-        // 31 random bits: exact as a float, and at least 1.
-        let random = ((key >> 33) + 1) as f64;
-        next = ((node + 1) as f64 * ((1_u64 << 31) as f64 / random)) as u64;
+        // The paper divides by a random number of 31 bits; in whole numbers the result is the same and certain.
+        let random = u128::from((key >> 33) + 1);
+        let jumped = (node as u128 + 1) * (1 << 31) / random;
+        next = usize::try_from(jumped).unwrap_or(usize::MAX);
     }
-    node as usize
+    node
 }
 
 /// The finaliser of SplitMix64: small or similar numbers become unlike.
