@@ -13,6 +13,7 @@ mod ranges;
 use std::time::Duration;
 
 use super::*;
+use crate::edge::policy::freshness::Directives;
 use crate::edge::policy::spans::OPEN;
 
 pub(super) const KEY: &str = "/a";
