@@ -201,6 +201,8 @@ struct Fill {
     /// The bytes asked for, and once it is answered those that come; `None`: all.
     span: Option<Span>,
     suffix: Option<u64>,
+    /// The size of the object of which a part comes.
+    total: Option<u64>,
     head: bool,
     /// The answer may be a 304.
     is_conditional: bool,

@@ -224,7 +224,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         };
         self.discard(fill.slot, Kind::Error);
         fill.stage = Stage::Part(id, span.clone());
-        (fill.span, fill.suffix) = (Some(span), None);
+        (fill.span, fill.suffix, fill.total) = (Some(span), None, head.total);
         Reaction::Keep(id, followers(&lifetime))
     }
 
