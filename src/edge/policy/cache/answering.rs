@@ -80,7 +80,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 object.complete(came);
                 let fits = object.bytes() <= self.settings.capacity;
                 if fits && !is_poisoned && !object.is_useless(now) {
-                    self.keep(at, *object);
+                    self.keep(at, object);
                 } else {
                     self.dropped.push(object.id);
                 }
@@ -238,7 +238,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
     }
 
     /// A whole object or an error came to its end.
-    fn keep(&mut self, at: usize, object: Object) {
+    fn keep(&mut self, at: usize, object: Box<Object>) {
         let is_error = object.status >= 400;
         self.discard(at, Kind::Error);
         let slot = self.slots.at_mut(at);
@@ -250,7 +250,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 self.discard(at, Kind::Object);
             }
         } else {
-            let replaced = slot.object.replace(object);
+            let replaced = slot.object.replace(*object);
             if let Some(replaced) = replaced {
                 self.release(replaced);
             }

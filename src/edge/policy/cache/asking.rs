@@ -46,7 +46,14 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         if let Some(error) = &slot.error
             && error.is_fresh(now)
         {
-            return Verdict::Hit(error.stored(now));
+            // What may stand in for an answer may stand in for a kept one.
+            let stand_in = slot.object.as_ref().filter(|object| {
+                error.status >= 500 && object.covers(want) && object.may_stand_in(now)
+            });
+            return match stand_in {
+                Some(object) => Verdict::Stale(object.stored(now), None),
+                None => Verdict::Hit(error.stored(now)),
+            };
         }
         let asked = Asked {
             at,
