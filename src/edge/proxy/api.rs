@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use rand::{Rng as _, SeedableRng as _};
@@ -184,6 +184,9 @@ impl Control {
 
     async fn create(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
         let host = request.headers().get(HOST).cloned();
+        if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+            return Err(Refusal::TOO_LARGE);
+        }
         let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
         let body = match tokio::time::timeout(BODY_TIMEOUT, body).await {
             Err(_late) => return Err(Refusal::SLOW),
