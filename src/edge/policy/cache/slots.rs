@@ -40,7 +40,7 @@ pub(super) struct Slot<K> {
 #[derive(Debug)]
 pub(super) struct Slots<K> {
     index: FxHashMap<K, usize>,
-    entries: Vec<Slot<K>>,
+    slots: Vec<Slot<K>>,
     free: Vec<usize>,
     newest: usize,
     oldest: usize,
@@ -52,7 +52,7 @@ impl<K> Default for Slots<K> {
     fn default() -> Self {
         Self {
             index: FxHashMap::default(),
-            entries: Vec::new(),
+            slots: Vec::new(),
             free: Vec::new(),
             newest: NONE,
             oldest: NONE,
@@ -82,27 +82,27 @@ impl<K: Clone + Eq + Hash> Slots<K> {
             older: NONE,
         };
         let at = if let Some(at) = self.free.pop() {
-            self.entries[at] = slot;
+            self.slots[at] = slot;
             at
         } else {
-            self.entries.push(slot);
-            self.entries.len() - 1
+            self.slots.push(slot);
+            self.slots.len() - 1
         };
         self.index.insert(key.clone(), at);
         at
     }
 
     pub(super) fn at(&self, at: usize) -> &Slot<K> {
-        &self.entries[at]
+        &self.slots[at]
     }
 
     pub(super) fn at_mut(&mut self, at: usize) -> &mut Slot<K> {
-        &mut self.entries[at]
+        &mut self.slots[at]
     }
 
     /// Every slot in use, in the order of their making.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &K, &Slot<K>)> {
-        self.entries
+        self.slots
             .iter()
             .enumerate()
             .filter_map(|(at, slot)| slot.key.as_ref().map(|key| (at, key, slot)))
@@ -120,20 +120,21 @@ impl<K: Clone + Eq + Hash> Slots<K> {
 
     /// Makes a slot the most recently used one, if it keeps anything.
     pub(super) fn touch(&mut self, at: usize) {
-        if self.newest != at && self.entries[at].cost > 0 {
+        if self.newest != at && self.slots[at].cost > 0 {
             self.unlink(at);
             self.link(at);
         }
     }
 
-    /// Counts a slot again after its object or error changed.
+    /// Counts a slot again after its object or error changed, and frees it when nothing is left.
     pub(super) fn changed(&mut self, at: usize) {
-        let slot = &mut self.entries[at];
+        let slot = &mut self.slots[at];
         let kept = || slot.object.iter().chain(slot.error.iter());
         let bytes: u64 = kept().map(Object::bytes).sum();
         let cost: u64 = kept()
             .map(|object| object.bytes().max(OBJECT_COST_MIN))
             .sum();
+        let is_unused = cost == 0 && slot.fills.is_empty();
         let was_listed = slot.cost > 0;
         self.bytes = self.bytes - slot.bytes + bytes;
         self.cost = self.cost - slot.cost + cost;
@@ -143,13 +144,7 @@ impl<K: Clone + Eq + Hash> Slots<K> {
             (true, false) => self.unlink(at),
             _ => {}
         }
-    }
-
-    /// Frees a slot in which nothing is left.
-    pub(super) fn tidy(&mut self, at: usize) {
-        let slot = &mut self.entries[at];
-        let is_unused = slot.cost == 0 && slot.fills.is_empty();
-        if is_unused && let Some(key) = slot.key.take() {
+        if is_unused && let Some(key) = self.slots[at].key.take() {
             self.index.remove(&key);
             self.free.push(at);
         }
@@ -159,7 +154,7 @@ impl<K: Clone + Eq + Hash> Slots<K> {
     pub(super) fn evictable(&self, except: usize) -> Option<usize> {
         let mut at = self.oldest;
         while at != NONE {
-            let slot = &self.entries[at];
+            let slot = &self.slots[at];
             let is_pinned = slot.object.as_ref().is_some_and(|object| object.pins > 0);
             if at != except && !is_pinned {
                 return Some(at);
@@ -171,26 +166,26 @@ impl<K: Clone + Eq + Hash> Slots<K> {
 
     fn link(&mut self, at: usize) {
         let newest = self.newest;
-        let slot = &mut self.entries[at];
+        let slot = &mut self.slots[at];
         (slot.newer, slot.older) = (NONE, newest);
         match newest {
             NONE => self.oldest = at,
-            newest => self.entries[newest].newer = at,
+            newest => self.slots[newest].newer = at,
         }
         self.newest = at;
     }
 
     fn unlink(&mut self, at: usize) {
-        let slot = &mut self.entries[at];
+        let slot = &mut self.slots[at];
         let (newer, older) = (slot.newer, slot.older);
         (slot.newer, slot.older) = (NONE, NONE);
         match newer {
             NONE => self.newest = older,
-            newer => self.entries[newer].older = older,
+            newer => self.slots[newer].older = older,
         }
         match older {
             NONE => self.oldest = newer,
-            older => self.entries[older].newer = newer,
+            older => self.slots[older].newer = newer,
         }
     }
 }
