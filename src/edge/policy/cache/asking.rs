@@ -7,7 +7,8 @@ use std::hash::Hash;
 
 use super::object::{Object, span_of};
 use super::{
-    Cache, CacheSettings, Fetch, Fill, FillId, Leader, Rules, Stage, Validators, Verdict, Want,
+    Access, Cache, CacheSettings, Fetch, Fill, FillId, Leader, Rules, Stage, Validators, Verdict,
+    Want,
 };
 use crate::edge::policy::Moment;
 use crate::edge::policy::spans::{FullAfterParts, Span};
@@ -172,6 +173,8 @@ impl<K: Clone + Eq + Hash> Cache<K> {
             }
         }
         slot.fills.push(id);
+        // A HEAD brings nothing to share, unless it confirms what is here.
+        let is_open = sharing == Sharing::Shared && (!fetch.head || base.is_some());
         let fill = Fill {
             slot: at,
             span: fetch.span.clone(),
@@ -179,9 +182,11 @@ impl<K: Clone + Eq + Hash> Cache<K> {
             head: fetch.head,
             is_conditional: fetch.condition.is_some(),
             base,
-            // A HEAD brings nothing to share, unless it confirms what is here.
-            is_shared: sharing == Sharing::Shared && (!fetch.head || base.is_some()),
-            is_poisoned: false,
+            access: if is_open {
+                Access::Open
+            } else {
+                Access::Closed
+            },
             stage: Stage::Asked,
             leader,
             followers: 0,
