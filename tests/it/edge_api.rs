@@ -79,7 +79,10 @@ impl Engineer {
             .create_invalidation()
             .distribution_id(distribution)
             .invalidation_batch(batch);
-        let created = self.runtime.block_on(request.send()).map_err(code)?;
+        let created = self
+            .runtime
+            .block_on(request.send())
+            .map_err(|error| code(&error))?;
         let invalidation = created.invalidation().unwrap().clone();
         assert!(created.location().unwrap().ends_with(invalidation.id()));
         Ok(invalidation)
@@ -91,7 +94,10 @@ impl Engineer {
             .get_invalidation()
             .distribution_id(DISTRIBUTION)
             .id(id);
-        let found = self.runtime.block_on(request.send()).map_err(code)?;
+        let found = self
+            .runtime
+            .block_on(request.send())
+            .map_err(|error| code(&error))?;
         Ok(found.invalidation().unwrap().clone())
     }
 
@@ -128,7 +134,7 @@ impl Engineer {
 
 /// The code of a refusal, and that it has a message and the id of its request.
 fn code<E: ProvideErrorMetadata + std::fmt::Debug, R: std::fmt::Debug>(
-    error: SdkError<E, R>,
+    error: &SdkError<E, R>,
 ) -> String {
     let metadata = error.meta();
     assert!(metadata.message().is_some(), "{error:?}");

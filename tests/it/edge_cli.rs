@@ -542,6 +542,25 @@ fn silence_and_a_viewer_that_reads_nothing_end_a_connection() {
 }
 
 #[test]
+fn requests_above_the_quota_of_a_second_are_refused_and_logged_as_such() {
+    let origin = Origin::shared();
+    let edge = Edge::start(origin.data, "[limits]\nrequests_per_second = 2\n", &[]);
+    let mut conn = Conn::open(edge.address);
+    let answers: Vec<Response> = (0..20).map(|_| conn.get(CHANNEL, "")).collect();
+    let refused = answers.iter().filter(|answer| answer.status == 503).count();
+    assert!((1..=18).contains(&refused), "{refused} of 20");
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        assert_eq!(
+            (answer.status, x_cache(answer)),
+            (503, "LimitExceeded from cloudfront")
+        );
+    }
+    let log = edge.log(20);
+    let is_refused = |line: &&Value| line["x-edge-result-type"] == "LimitExceeded";
+    assert_eq!(log.iter().filter(is_refused).count(), refused);
+}
+
+#[test]
 fn connections_above_the_limit_wait_for_a_place() {
     let origin = Origin::shared();
     let edge = Edge::start(origin.data, "[listener]\nconnections_max = 1\n", &[]);
@@ -556,13 +575,17 @@ fn connections_above_the_limit_wait_for_a_place() {
 }
 
 #[test]
-fn an_address_or_a_log_that_cannot_be_had_is_a_failure_that_names_it() {
+fn an_address_a_folder_or_a_log_that_cannot_be_had_is_a_failure_that_names_it() {
     let sandbox = Sandbox::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let ran = sandbox.run(&["edge", "--listen", &address]);
     assert_eq!(ran.code, 1, "{}", ran.transcript());
     assert!(ran.stderr.contains(&address), "{}", ran.stderr);
+    sandbox.write("edge.toml", "[desk]\ndisk = \"no/such/disk\"\n");
+    let ran = sandbox.run(&["edge", "--listen", "127.0.0.1:0", "--config", "edge.toml"]);
+    assert_eq!(ran.code, 1, "{}", ran.transcript());
+    assert!(ran.stderr.contains("no/such/disk"), "{}", ran.stderr);
     let log = Path::new("no/such/folder/log");
     let ran = sandbox.run(&[
         "edge",
