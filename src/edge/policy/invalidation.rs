@@ -237,7 +237,7 @@ impl Load {
 /// An id like CloudFront's: `I` and 13 letters and digits, never the same for two numbers.
 fn id(number: u64) -> String {
     const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    // A bijection of 64 bits (SplitMix64's finaliser), and 36^13 is more than 2^64.
+    // A bijection of 64 bits (the finaliser of `SplitMix64`), and 36^13 is more than 2^64.
     let mut bits = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -80,7 +80,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 object.complete(came);
                 let fits = object.bytes() <= self.settings.capacity;
                 if fits && !is_poisoned && !object.is_useless(now) {
-                    self.keep(at, *object);
+                    self.keep(at, object);
                 } else {
                     self.dropped.push(object.id);
                 }
@@ -224,7 +224,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         };
         self.discard(fill.slot, Kind::Error);
         fill.stage = Stage::Part(id, span.clone());
-        (fill.span, fill.suffix) = (Some(span), None);
+        (fill.span, fill.suffix, fill.total) = (Some(span), None, head.total);
         Reaction::Keep(id, followers(&lifetime))
     }
 
@@ -238,7 +238,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
     }
 
     /// A whole object or an error came to its end.
-    fn keep(&mut self, at: usize, object: Object) {
+    fn keep(&mut self, at: usize, object: Box<Object>) {
         let is_error = object.status >= 400;
         self.discard(at, Kind::Error);
         let slot = self.slots.at_mut(at);
@@ -250,7 +250,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 self.discard(at, Kind::Object);
             }
         } else {
-            let replaced = slot.object.replace(object);
+            let replaced = slot.object.replace(*object);
             if let Some(replaced) = replaced {
                 self.release(replaced);
             }
@@ -306,7 +306,7 @@ impl<'a> Arrival<'a> {
 }
 
 fn followers(lifetime: &Lifetime) -> Followers {
-    if lifetime.is_shared() {
+    if !lifetime.fresh.is_zero() || !lifetime.stale_while_revalidate.is_zero() {
         Followers::Share
     } else {
         Followers::Release

@@ -25,7 +25,9 @@ pub(super) struct Slot<K> {
     /// The object, fresh or stale, whole or in parts.
     pub(super) object: Option<Object>,
     /// A kept error. It stands beside a stale object, which may be good again when the error is over.
-    pub(super) error: Option<Object>,
+    ///
+    /// Boxed, for it is rarely there, and a small slot is quick to find in memory.
+    pub(super) error: Option<Box<Object>>,
     /// Fills in flight.
     pub(super) fills: Vec<FillId>,
     /// What object and error count; zero for a slot that is not in the list of recency.
@@ -34,6 +36,13 @@ pub(super) struct Slot<K> {
     bytes: u64,
     newer: usize,
     older: usize,
+}
+
+impl<K> Slot<K> {
+    /// Object and error.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Object> {
+        self.object.iter().chain(self.error.as_deref())
+    }
 }
 
 /// The slots of a cache.
@@ -129,9 +138,9 @@ impl<K: Clone + Eq + Hash> Slots<K> {
     /// Counts a slot again after its object or error changed.
     pub(super) fn changed(&mut self, at: usize) {
         let slot = &mut self.entries[at];
-        let kept = || slot.object.iter().chain(slot.error.iter());
-        let bytes: u64 = kept().map(Object::bytes).sum();
-        let cost: u64 = kept()
+        let bytes: u64 = slot.kept().map(Object::bytes).sum();
+        let cost: u64 = slot
+            .kept()
             .map(|object| object.bytes().max(OBJECT_COST_MIN))
             .sum();
         let was_listed = slot.cost > 0;
