@@ -346,6 +346,17 @@ fn what_is_in_progress_has_quotas() {
         "TooManyInvalidationsInProgress"
     );
     engineer.create("a path", &["/x"]).unwrap();
+    let many: Vec<String> = (0..3_001).map(|number| format!("/{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(
+        engineer.create("too many", &many).unwrap_err(),
+        "BatchTooLarge"
+    );
+    assert_eq!(
+        engineer.create("one path more", &many[1..]).unwrap_err(),
+        "TooManyInvalidationsInProgress"
+    );
+    engineer.create("just enough", &many[2..]).unwrap();
 }
 
 /// One request and its answer as text: status, fields, body.
