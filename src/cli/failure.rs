@@ -9,6 +9,7 @@ use super::output::printable;
 use crate::assembly::AssemblyError;
 use crate::config::ConfigError;
 use crate::device::DeviceError;
+use crate::edge::proxy::engine::EngineError;
 use crate::publish::{Damage, ErrorKind, PublishError};
 use crate::telemetry::{self, TelemetryError};
 
@@ -131,6 +132,9 @@ impl From<AssemblyError> for Failure {
                     "`headwater init --store {path}` creates it, and so does the first `headwater publish`"
                 );
                 Self::new(Exit::NotFound, error).hint_on(Exit::NotFound, hint)
+            }
+            AssemblyError::Edge(EngineError::Topology(_) | EngineError::Origin(_)) => {
+                Self::new(Exit::Usage, error)
             }
             _ => Self::new(Exit::Failed, error),
         }
