@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::edge::policy::freshness::{Lifetime, Phase, Storage, lifetime};
+use crate::edge::policy::freshness::{Lifetime, Storage, lifetime};
 
 const KEYS: u8 = 3;
 
@@ -268,7 +268,7 @@ impl World {
                 assert_eq!(lacking, 0, "{want:?} of {known:?}");
             }
         }
-        known.lifetime.phase(age)
+        phase(&known.lifetime, age)
     }
 
     fn begin(&mut self, key: u8, fetch: Fetch, is_open: bool) {
@@ -511,5 +511,39 @@ proptest! {
                 naive.remove(0);
             }
         }
+    }
+}
+
+/// What a kept object of some age may be used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Served without asking.
+    Fresh,
+    /// Served at once; one fetch goes on behind.
+    StaleWhileRevalidate,
+    /// Asked about first; served if the origin fails.
+    StaleIfError,
+    /// Asked about first; never served without a 304.
+    Expired,
+}
+
+/// The windows of E-4, read off a lifetime in the plainest way. An object whose age is its freshness lifetime is stale
+/// (RFC 9111 §4.2: fresh is "lifetime > age"); the ends of the windows count as inside.
+fn phase(lifetime: &Lifetime, age: Duration) -> Phase {
+    if age < lifetime.fresh {
+        return Phase::Fresh;
+    }
+    if age > lifetime.limit {
+        return Phase::Expired;
+    }
+    let staleness = age.saturating_sub(lifetime.fresh);
+    if !lifetime.stale_while_revalidate.is_zero() && staleness <= lifetime.stale_while_revalidate {
+        return Phase::StaleWhileRevalidate;
+    }
+    match lifetime.stale_if_error {
+        // Fact 11: silence is consent.
+        None => Phase::StaleIfError,
+        Some(window) if !window.is_zero() && staleness <= window => Phase::StaleIfError,
+        Some(_) => Phase::Expired,
     }
 }
