@@ -92,6 +92,10 @@ mod wire_paths;
 /// R14, R16: one range.
 mod wire_ranges;
 
+// The edge.
+/// The public HTTP cache test suite, with every failure explained.
+mod edge_suite;
+
 // Devices and real clients.
 /// A real apt repository as one release, used by apt.
 mod apt_repository;
