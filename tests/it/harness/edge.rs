@@ -3,18 +3,15 @@
 //! Never looks into a cache: what is known of it is what it answers, what it logs and what the origin saw.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use tempfile::TempDir;
 
 use super::process::Process;
-use super::wire::{self, Conn, Response};
 use super::{PATIENCE, cli, poll};
 
 /// What an edge is started with: one POP without a shield, unless said otherwise.
 pub struct Setup {
     config: Option<String>,
-    arguments: Vec<String>,
     pops: usize,
     shield: &'static str,
 }
@@ -32,7 +29,6 @@ impl Setup {
     pub fn new() -> Self {
         Self {
             config: None,
-            arguments: Vec::new(),
             pops: 1,
             shield: "off",
         }
@@ -65,8 +61,7 @@ impl Setup {
             .args(["--origin", &format!("http://{origin}")])
             .args(["--pops", &self.pops.to_string(), "--shield", self.shield])
             .arg("--json-log")
-            .arg(desk.path().join("log"))
-            .args(&self.arguments);
+            .arg(desk.path().join("log"));
         if let Some(config) = &self.config {
             let file = desk.path().join("edge.toml");
             std::fs::write(&file, config).unwrap();
@@ -82,26 +77,9 @@ impl Setup {
 }
 
 impl Edge {
-    /// A new connection.
-    #[track_caller]
-    pub fn connect(&self) -> Conn {
-        Conn::open(self.address)
-    }
-
-    /// One GET on a connection of its own.
-    #[track_caller]
-    pub fn get(&self, target: &str, fields: &str) -> Response {
-        wire::get(self.address, target, fields)
-    }
-
-    /// The file of `--json-log`.
-    pub fn log_path(&self) -> PathBuf {
-        self.desk.path().join("log")
-    }
-
     /// The log lines so far: a line is written when its answer has ended.
     pub fn log(&self) -> Vec<serde_json::Value> {
-        let text = std::fs::read_to_string(self.log_path()).unwrap_or_default();
+        let text = std::fs::read_to_string(self.desk.path().join("log")).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole
             .lines()

@@ -14,6 +14,8 @@ pub mod proc;
 pub mod process;
 pub mod script;
 pub mod table;
+pub mod upstream;
+pub mod viewer;
 pub mod wire;
 
 use std::time::{Duration, Instant};

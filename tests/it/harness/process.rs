@@ -79,11 +79,6 @@ impl Process {
             .clone()
     }
 
-    /// The process id, for `/proc`.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Asks it to end, and waits until it has.
     #[track_caller]
     pub fn terminate(&mut self, within: Duration) -> ExitStatus {
