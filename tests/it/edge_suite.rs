@@ -47,7 +47,7 @@ struct Most {
     passed_at_least: usize,
 }
 
-/// Something that CloudFront documents, and the tests that it fails by it.
+/// Something that `CloudFront` documents, and the tests that it fails by it.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Behaviour {
@@ -192,11 +192,9 @@ fn nginx(origin: SocketAddr) -> ((Process, tempfile::TempDir), SocketAddr) {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     drop(socket);
-    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let paths: String = paths
-        .iter()
-        .map(|p| format!("{p}_temp_path {p};\n"))
-        .collect();
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|path| format!("{path}_temp_path {path};\n"))
+        .concat();
     let config = format!(
         "daemon off;\nmaster_process off;\nerror_log stderr;\npid pid;\n\
          events {{ worker_connections 2048; }}\nhttp {{\naccess_log off;\n{paths}\

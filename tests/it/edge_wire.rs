@@ -75,6 +75,12 @@ fn crowd(edge: &Edge, target: &str, gate: &Gate, awaited: impl FnOnce()) -> Vec<
     })
 }
 
+/// A gate, and the same one for the script.
+fn gate() -> (Gate, Gate) {
+    let gate = Gate::default();
+    (gate.clone(), gate)
+}
+
 fn count(answers: &[Answer], x_cache: &str) -> usize {
     answers.iter().filter(|a| a.x_cache() == x_cache).count()
 }
@@ -82,8 +88,8 @@ fn count(answers: &[Answer], x_cache: &str) -> usize {
 #[test]
 fn a_crowd_for_one_cold_object_reaches_the_origin_once() {
     // T24, T29.
-    let (gate, body) = (Gate::default(), fixture::bytes(1, 300_000));
-    let (held, sent) = (gate.clone(), body.clone());
+    let ((gate, held), body) = (gate(), fixture::bytes(1, 300_000));
+    let sent = body.clone();
     let origin = Upstream::start(move |_| {
         vec![
             Step::Await(held.clone()),
@@ -108,8 +114,7 @@ fn a_crowd_for_one_cold_object_reaches_the_origin_once() {
 fn a_crowd_for_one_expired_object_is_one_conditional_request() {
     // T25, T11, T13: the tag goes back byte for byte, and no body comes.
     const TAG: &str = "\"a, \\b\"";
-    let gate = Gate::default();
-    let held = gate.clone();
+    let (gate, held) = gate();
     let origin = Upstream::start(move |seen: &Seen| {
         if seen.field("if-none-match").is_none() {
             return ok(
@@ -117,10 +122,10 @@ fn a_crowd_for_one_expired_object_is_one_conditional_request() {
                 b"body",
             );
         }
-        let head = format!(
+        let fresh = format!(
             "HTTP/1.1 304 Not Modified\r\nETag: {TAG}\r\nCache-Control: max-age=60\r\n\r\n"
         );
-        vec![Step::Await(held.clone()), Step::Send(head.into_bytes())]
+        vec![Step::Await(held.clone()), Step::Send(fresh.into_bytes())]
     });
     let edge = edge(&origin);
     let first = viewer::ask(edge.address, "GET", "/object", "");
@@ -141,8 +146,7 @@ fn a_crowd_for_one_expired_object_is_one_conditional_request() {
 #[test]
 fn a_crowd_for_what_must_not_be_kept_reaches_the_origin_one_by_one() {
     // T26: the followers are let go after the first answer.
-    let gate = Gate::default();
-    let held = gate.clone();
+    let (gate, held) = gate();
     let origin = Upstream::start(move |_| {
         vec![
             Step::Await(held.clone()),
@@ -163,8 +167,7 @@ fn a_crowd_for_what_must_not_be_kept_reaches_the_origin_one_by_one() {
 #[test]
 fn a_crowd_whose_cookies_are_forwarded_is_never_collapsed() {
     // T27: nobody waits for anybody, so the origin sees them all before it answers one.
-    let gate = Gate::default();
-    let held = gate.clone();
+    let (gate, held) = gate();
     let origin = Upstream::start(move |_| {
         vec![
             Step::Await(held.clone()),

@@ -140,25 +140,25 @@ fn no_byte_and_no_request_is_lost_between_the_viewers_the_edge_and_the_origin() 
     }
 
     // The third: the sums.
-    let status = edge.process().terminate(PATIENCE);
-    assert!(status.success(), "{status}");
-    let stats = stats(&edge.process().lines());
+    let exit = edge.process().terminate(PATIENCE);
+    assert!(exit.success(), "{exit}");
+    let counted = counted(&edge.process().lines());
     let sent: u64 = log
         .iter()
         .map(|line| line["sc-bytes"].as_u64().unwrap())
         .sum();
-    assert_eq!(stats["viewer_requests"], received.len() as u64);
-    assert_eq!(stats["viewer_bytes"], sent);
+    assert_eq!(counted["viewer_requests"], received.len() as u64);
+    assert_eq!(counted["viewer_bytes"], sent);
     assert_eq!(
-        stats["viewer_bytes"],
-        stats["hit_bytes"] + stats["fill_bytes"],
-        "{stats:?}"
+        counted["viewer_bytes"],
+        counted["hit_bytes"] + counted["fill_bytes"],
+        "{counted:?}"
     );
-    let asked = stats["last_layer_misses"] + stats["last_layer_refreshes"];
-    assert_eq!(stats["origin_requests"], asked, "{stats:?}");
+    let asked = counted["last_layer_misses"] + counted["last_layer_refreshes"];
+    assert_eq!(counted["origin_requests"], asked, "{counted:?}");
     assert!(
-        stats["hit_bytes"] > 0 && stats["fill_bytes"] > 0,
-        "{stats:?}"
+        counted["hit_bytes"] > 0 && counted["fill_bytes"] > 0,
+        "{counted:?}"
     );
 
     // The fourth: what the origin says of the same requests.
@@ -174,18 +174,18 @@ fn no_byte_and_no_request_is_lost_between_the_viewers_the_edge_and_the_origin() 
         .map(|record| field(record, "bytes_sent").as_u64().unwrap())
         .sum();
     if whole {
-        assert_eq!(stats["origin_bytes"], bytes, "{stats:?}");
+        assert_eq!(counted["origin_bytes"], bytes, "{counted:?}");
     } else {
-        assert!(stats["origin_bytes"] <= bytes, "{stats:?}");
+        assert!(counted["origin_bytes"] <= bytes, "{counted:?}");
     }
     assert!(
         asked < received.len() as u64 / 4,
-        "the cache caches: {stats:?}"
+        "the cache caches: {counted:?}"
     );
 }
 
 /// What the edge says it counted, when it ends: `name=number` in one line.
-fn stats(lines: &[String]) -> BTreeMap<String, u64> {
+fn counted(lines: &[String]) -> BTreeMap<String, u64> {
     let line = lines
         .iter()
         .rev()
@@ -225,10 +225,10 @@ fn an_edge_that_did_nothing_counted_nothing() {
     let origin = origin::Origin::shared();
     let mut edge = Setup::new().start(origin.data);
     assert!(edge.process().terminate(Duration::from_secs(10)).success());
-    let stats = stats(&edge.process().lines());
+    let counted = counted(&edge.process().lines());
     assert!(
-        stats.len() >= 10 && stats.values().all(|count| *count == 0),
-        "{stats:?}"
+        counted.len() >= 10 && counted.values().all(|count| *count == 0),
+        "{counted:?}"
     );
     assert!(edge.log().is_empty());
 }

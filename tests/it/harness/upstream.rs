@@ -43,8 +43,10 @@ pub struct Upstream {
     shared: Arc<Shared>,
 }
 
+type Script = dyn Fn(&Seen) -> Vec<Step> + Send + Sync;
+
 struct Shared {
-    script: Box<dyn Fn(&Seen) -> Vec<Step> + Send + Sync>,
+    script: Box<Script>,
     seen: Mutex<Vec<Seen>>,
     connections: AtomicUsize,
 }
