@@ -18,6 +18,7 @@ mod channels;
 mod completions;
 mod config;
 mod demo;
+mod edge;
 mod failure;
 mod get;
 mod init;
@@ -75,6 +76,7 @@ enum Command {
     Retire(retire::Typed),
     Prune(prune::Typed),
     Serve(serve::Typed),
+    Edge(edge::Typed),
     Get(get::Typed),
     Config(config::Typed),
     Demo(demo::Typed),
@@ -117,7 +119,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
-    if !matches!(command, Command::Serve(_)) {
+    if !matches!(command, Command::Serve(_) | Command::Edge(_)) {
         context.start_logging("warn", telemetry::Format::Text)?;
     }
     match command {
@@ -132,6 +134,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Retire(typed) => typed.run(context),
         Command::Prune(typed) => typed.run(context),
         Command::Serve(typed) => typed.run(context),
+        Command::Edge(typed) => typed.run(context),
         Command::Get(typed) => typed.run(context),
         Command::Config(typed) => typed.run(context),
         Command::Demo(typed) => typed.run(context),

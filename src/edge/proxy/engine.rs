@@ -72,6 +72,18 @@ pub struct Body {
     bytes: Bytes,
 }
 
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+        todo!()
+    }
+}
+
 /// What the edge counted since it started. Conservation: `viewer_bytes = hit_bytes + fill_bytes`,
 /// `origin_requests = misses + refreshes of the last layer`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

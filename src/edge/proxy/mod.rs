@@ -5,7 +5,12 @@
 //! those who stream along), `bodies.rs` (where bytes are kept), `upstream.rs` (the origin), `api.rs` (CloudFront's
 //! invalidation API).
 
+pub mod api;
+mod counted;
 pub mod engine;
+pub mod face;
+pub mod log;
+mod stall;
 
 use std::net::SocketAddr;
 
