@@ -228,9 +228,10 @@ impl Edge {
     /// Serves until `shutdown` is cancelled and the drain has ended. Blocks.
     pub fn run(self, shutdown: &CancellationToken) -> Result<(), AssemblyError> {
         let (log, writer) = self.log.unzip();
+        let distribution = self.settings.distribution;
         let control = Control::new(
             Arc::clone(&self.engine),
-            self.settings.distribution.id,
+            distribution.id,
             self.settings.invalidation,
             clock(),
         );
@@ -238,6 +239,7 @@ impl Edge {
             engine: self.engine,
             control: Arc::new(control),
             listener: self.settings.listener,
+            domain: Arc::from(distribution.domain),
             log,
             clock: clock(),
         };

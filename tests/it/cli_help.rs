@@ -2,7 +2,7 @@
 
 use crate::cli_sandbox::Sandbox;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "init",
     "publish",
     "promote",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 18] = [
     "retire",
     "prune",
     "serve",
+    "edge",
     "get",
     "config",
     "config check",

@@ -93,6 +93,12 @@ mod wire_paths;
 mod wire_ranges;
 
 // The edge.
+/// CloudFront's invalidation API, driven by its own SDK.
+mod edge_api;
+/// `edge` as a process: what viewers see, the log, the drain.
+mod edge_cli;
+/// `config/edge.toml` and files like it.
+mod edge_settings;
 /// The public HTTP cache test suite, with every failure explained.
 mod edge_suite;
 /// The rules that need real bytes: collapsing, broken fills, the origin's view, conservation, clients.

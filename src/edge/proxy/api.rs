@@ -292,9 +292,9 @@ fn draw(spread: Spread, draws: &mut Pcg64) -> Duration {
     if median <= 0.0 || p95 <= median {
         return spread.median;
     }
-    let drawn = LogNormal::new(median.ln(), (p95 / median).ln() / Z95)
+    let seconds = LogNormal::new(median.ln(), (p95 / median).ln() / Z95)
         .map_or(median, |distribution| distribution.sample(draws));
-    Duration::try_from_secs_f64(drawn).unwrap_or(spread.p95)
+    Duration::try_from_secs_f64(seconds).unwrap_or(spread.p95)
 }
 
 /// `MaxItems` and `Marker`.

@@ -45,7 +45,8 @@ impl<B: Body<Data = Bytes> + Unpin> Counted<B> {
     /// it knows.
     fn is_complete(&self) -> bool {
         let has_all = self.pending.as_ref().is_some_and(|pending| {
-            pending.is_bodiless || pending.record.content_length == Some(pending.record.sent)
+            pending.is_bodiless
+                || pending.record.answered.content_length() == Some(pending.record.sent)
         });
         self.ended || has_all || self.body.is_end_stream()
     }

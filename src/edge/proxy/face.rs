@@ -13,10 +13,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-};
+use http::header::{CONNECTION, CONTENT_TYPE, Entry, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -32,22 +30,19 @@ use super::Viewer;
 use super::api::Control;
 use super::counted::{Counted, Pending};
 use super::engine::{self, Engine, Exchange};
-use super::log::{Record, RecordLog};
+use super::log::{Answered, Asked, Record, RecordLog};
 use super::stall::Stalling;
-use crate::edge::policy::record::ResultType;
+use crate::edge::policy::record::{ResultType, XCache};
+use crate::edge::policy::topology::Pop;
 use crate::edge::settings::Listener;
 use crate::model::Clock;
 
 /// Names the POP that a viewer meets. A desk's own field: it never reaches an origin.
 pub const POP_FIELD: HeaderName = HeaderName::from_static("x-edge-pop");
 
-/// Request fields together (fact 42): names, values, and the four bytes between and behind them.
-const HEAD_BYTES_MAX: usize = 32_768;
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
-/// The request target (fact 42).
-const URI_BYTES_MAX: usize = 8192;
-
-/// What hyper reads of a head: enough that the two limits above are ours to answer, and a bound all the same.
+/// What hyper reads of a head: enough that CloudFront's limits (`admission.rs`) are met first, and a bound all the same.
 const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// After a failed `accept`, most often for want of descriptors: long enough for a connection to end.
@@ -63,6 +58,8 @@ pub struct Face {
     pub control: Arc<Control>,
     /// How viewers connect.
     pub listener: Listener,
+    /// The distribution's domain, for the log.
+    pub domain: Arc<str>,
     /// Where requests are logged, if anywhere.
     pub log: Option<RecordLog>,
     /// What time it is.
@@ -210,10 +207,14 @@ impl Connection {
         if Control::owns(request.uri().path()) {
             return self.face.control.answer(request).await.map(Either::Left);
         }
-        let asked = Asked::of(&request, self.face.log.is_some());
+        let noted = self.face.log.as_ref().map(|log| Noted {
+            started: Instant::now(),
+            asked: Asked::of(&request),
+            log: log.clone(),
+        });
         let pop = match self.choose(&mut request) {
             Ok(pop) => pop,
-            Err(refusal) => return self.refuse(asked, refusal),
+            Err(refusal) => return self.refuse(noted, refusal),
         };
         let viewer = Viewer {
             address: self.address,
@@ -221,191 +222,143 @@ impl Connection {
             connection: self.number,
             http_1_0: request.version() == Version::HTTP_10,
         };
-        let exchange = self.face.engine.handle(viewer, request).await;
-        match (asked, &self.face.log) {
-            (Some(asked), Some(log)) => self.count(asked, exchange, pop, log),
-            _ => exchange
+        let mut exchange = self.face.engine.handle(viewer, request).await;
+        if exchange.response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            close(exchange.response.headers_mut()); // fact 42
+        }
+        match noted {
+            Some(noted) => self.count(noted, exchange, pop),
+            None => exchange
                 .response
                 .map(|body| Either::Right(Either::Left(body))),
         }
     }
 
-    /// The POP of a request that is within the limits; takes the field that names it away.
+    /// The POP of a request; takes the field that names it away.
     fn choose(&self, request: &mut Request<Incoming>) -> Result<usize, Refusal> {
-        check_size(request.uri(), request.headers())?;
+        let headers = request.headers_mut();
+        let named = match headers.entry(POP_FIELD) {
+            Entry::Vacant(_) => None,
+            Entry::Occupied(field) => Some(field.remove_entry_mult().1.collect::<Vec<_>>()),
+        };
         if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
-            return Err(Refusal::NO_HOST); // RFC 9112 §3.2
+            return Err(Refusal::NoHost);
         }
-        match request.headers_mut().entry(POP_FIELD) {
-            http::header::Entry::Vacant(_) => Ok(self.pop),
-            http::header::Entry::Occupied(named) => {
-                let (_name, mut values) = named.remove_entry_mult();
-                let pops = &self.face.engine.topology().pops;
-                match (values.next(), values.next()) {
-                    (Some(value), None) => find_pop(&value, pops),
-                    _ => None,
-                }
-                .ok_or_else(|| Refusal::unknown_pop(pops))
-            }
+        let pops = &self.face.engine.topology().pops;
+        match named.as_deref() {
+            None => Ok(self.pop),
+            Some([value]) => find_pop(value, pops).ok_or(Refusal::UnknownPop),
+            Some(_) => Err(Refusal::UnknownPop),
         }
     }
 
     /// Lets a body count itself.
-    fn count(
-        &self,
-        asked: Asked,
-        exchange: Exchange,
-        pop: usize,
-        log: &RecordLog,
-    ) -> Response<Body> {
+    fn count(&self, noted: Noted, exchange: Exchange, pop: usize) -> Response<Body> {
         let Exchange { response, record } = exchange;
-        let name = |pop: &crate::edge::policy::topology::Pop| Arc::from(pop.name.as_str());
         let pops = &self.face.engine.topology().pops;
-        let status = response.status();
-        let is_bodiless = asked.method == Method::HEAD
-            || status == StatusCode::NO_CONTENT
-            || status == StatusCode::NOT_MODIFIED;
+        let location = pops.get(pop).map_or("-", |pop| pop.name.as_str());
+        let answered = Answered::of(&response, record.content_length);
+        let is_bodiless = noted.asked.is_bodiless(response.status());
+        let (started, log) = (noted.started, noted.log.clone());
         let pending = Pending {
-            started: asked.started,
-            log: log.clone(),
+            started,
+            log,
             is_bodiless,
             record: Record {
-                location: pops.get(pop).map_or_else(|| Arc::from("-"), name),
+                location: Arc::from(location),
                 result: record.result,
                 decided: record.result,
                 detailed: record.detailed,
                 request_id: record.request_id,
-                content_length: record.content_length,
                 range: record.range,
-                ..self.record(asked, &response)
+                ..self.record(noted, answered)
             },
         };
         let clock = Arc::clone(&self.face.clock);
         response.map(|body| Either::Right(Either::Right(Counted::new(body, pending, clock))))
     }
 
-    /// A record with everything that the engine does not know.
-    fn record<B>(&self, asked: Asked, response: &Response<B>) -> Record {
-        let passed = asked.started.elapsed();
+    /// The record of a request that is refused; what the engine knows of one goes over it.
+    fn record(&self, noted: Noted, answered: Answered) -> Record {
+        let passed = noted.started.elapsed();
         Record {
             ended: (self.face.clock)(),
             location: Arc::from("-"),
+            domain: Arc::clone(&self.face.domain),
+            address: self.address,
+            asked: noted.asked,
+            answered,
             sent: 0,
-            address: self.address.ip(),
-            port: self.address.port(),
-            method: asked.method,
-            uri: asked.uri,
-            host: asked.host,
-            version: asked.version,
-            status: response.status().as_u16(),
             result: ResultType::Error,
             decided: ResultType::Error,
-            detailed: "ClientError",
+            detailed: "InvalidRequest",
             request_id: "-".to_owned(),
-            content_type: response.headers().get(CONTENT_TYPE).cloned(),
-            content_length: None,
             range: None,
             taken: passed,
             first_byte: passed,
         }
     }
 
-    fn refuse(&self, asked: Option<Asked>, refusal: Refusal) -> Response<Body> {
-        let sent = refusal.text.len() as u64;
-        let response = refusal.into_response();
-        if let (Some(asked), Some(log)) = (asked, &self.face.log) {
+    fn refuse(&self, noted: Option<Noted>, refusal: Refusal) -> Response<Body> {
+        let response = refusal.response(&self.face.engine.topology().pops);
+        if let Some(noted) = noted {
+            let (sent, log) = (response.body().len() as u64, noted.log.clone());
+            let answered = Answered::of(&response, Some(sent));
             log.put(Record {
                 sent,
-                content_length: Some(sent),
-                ..self.record(asked, &response)
+                ..self.record(noted, answered)
             });
         }
         response.map(|text| Either::Left(Full::new(text)))
     }
 }
 
-/// What a log line says of a request; the engine gets the request itself.
-struct Asked {
+/// What a log line needs of a request before the engine gets it.
+struct Noted {
     started: Instant,
-    method: Method,
-    uri: Uri,
-    host: Option<HeaderValue>,
-    version: Version,
-}
-
-impl Asked {
-    fn of(request: &Request<Incoming>, is_logged: bool) -> Option<Self> {
-        is_logged.then(|| Self {
-            started: Instant::now(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            host: request.headers().get(HOST).cloned(),
-            version: request.version(),
-        })
-    }
+    asked: Asked,
+    log: RecordLog,
 }
 
 /// A request that the engine never sees.
-#[derive(PartialEq, Eq, Debug)]
-struct Refusal {
-    status: StatusCode,
-    text: String,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Refusal {
+    /// RFC 9112 §3.2: HTTP/1.1 without `Host`.
+    NoHost,
+    /// The field names no POP, or is there twice.
+    UnknownPop,
 }
 
 impl Refusal {
-    const NO_HOST: Self = Self {
-        status: StatusCode::BAD_REQUEST,
-        text: String::new(),
-    };
-
-    fn too_large(what: &str, max: usize) -> Self {
-        Self {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            text: format!("The {what} is longer than {max} bytes.\n"),
-        }
-    }
-
-    fn unknown_pop(pops: &[crate::edge::policy::topology::Pop]) -> Self {
-        let first = pops.first().map_or("", |pop| pop.name.as_str());
-        let last = pops.len().saturating_sub(1);
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            text: format!(
-                "{POP_FIELD} has to be given once: the index of a POP, 0 to {last}, or its name such as {first}.\n"
-            ),
-        }
-    }
-
-    /// The connection ends with it: what a client that far off the rules sends next is anybody's guess.
-    fn into_response(self) -> Response<Bytes> {
-        let mut response = Response::new(Bytes::from(self.text));
-        *response.status_mut() = self.status;
+    fn response(self, pops: &[Pop]) -> Response<Bytes> {
+        let text = match self {
+            Self::NoHost => "A request of HTTP/1.1 needs a Host field.\n".to_owned(),
+            Self::UnknownPop => {
+                let last = pops.len().saturating_sub(1);
+                let first = pops.first().map_or("", |pop| pop.name.as_str());
+                format!(
+                    "{POP_FIELD} has to be given once, with a POP's index, 0 to {last}, or its name, such as {first}.\n"
+                )
+            }
+        };
+        let mut response = Response::new(Bytes::from(text));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        headers.insert("x-cache", HeaderValue::from_static("Error from cloudfront"));
-        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(X_CACHE, XCache::Error.to_value());
+        if self == Self::NoHost {
+            close(headers); // it may be the rest of something else
         }
         response
     }
 }
 
-fn check_size(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-    let target = uri
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
-    if target > URI_BYTES_MAX {
-        return Err(Refusal::too_large("request target", URI_BYTES_MAX));
-    }
-    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
-    if headers.iter().map(field).sum::<usize>() > HEAD_BYTES_MAX {
-        return Err(Refusal::too_large("request head", HEAD_BYTES_MAX));
-    }
-    Ok(())
+fn close(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// A POP by its index or its name.
-fn find_pop(value: &HeaderValue, pops: &[crate::edge::policy::topology::Pop]) -> Option<usize> {
+fn find_pop(value: &HeaderValue, pops: &[Pop]) -> Option<usize> {
     let text = value.to_str().ok()?.trim();
     match text.parse::<usize>() {
         Ok(index) => (index < pops.len()).then_some(index),

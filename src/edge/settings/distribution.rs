@@ -10,12 +10,13 @@ use http::{HeaderName, HeaderValue, Uri};
 use super::document::{Block, read_text};
 use super::policies::{Policies, read_cache_policies, read_request_policies};
 use super::rules;
-use crate::config::reading::{Setting, nearest, read_header, text_of};
+use crate::config::reading::{Setting, nearest, read_count, read_header, text_of};
 use crate::edge::policy::distribution::{
     AllowedMethods, Behaviour, CachePolicy, Distribution, Forwarding, OriginLink, PathPattern,
 };
 use crate::edge::policy::errors::ErrorTtls;
 use crate::edge::policy::limits::Limits;
+use crate::edge::policy::topology::{Placement, Topology, TopologyError, TopologySettings};
 
 /// A file with one of these describes its distribution itself; without any, the built-in one applies.
 const SECTIONS: [&str; 6] = [
@@ -206,12 +207,16 @@ fn origin(block: &mut Block<'_>) -> Origin {
     });
     let url = block.required("url", read_url);
     let read_timeout = block.seconds(&rules::READ_TIMEOUT);
-    let completion = block.is_set(rules::COMPLETION_TIMEOUT.key);
-    let completion_timeout = block.seconds(&rules::COMPLETION_TIMEOUT);
-    if completion && completion_timeout < read_timeout {
+    let completion = block.optional(rules::COMPLETION_TIMEOUT.key, |setting| {
+        let seconds = read_count(setting, &rules::COMPLETION_TIMEOUT)?;
+        Ok(Duration::from_secs(seconds as u64))
+    });
+    if let Some(completion) = completion
+        && completion < read_timeout
+    {
         let what = format!(
             "is {} s; it has to be at least `origin_read_timeout`, which is {} s",
-            completion_timeout.as_secs(),
+            completion.as_secs(),
             read_timeout.as_secs()
         );
         block.problem_at(rules::COMPLETION_TIMEOUT.key, &what);
@@ -225,7 +230,7 @@ fn origin(block: &mut Block<'_>) -> Origin {
             connection_timeout: block.seconds(&rules::CONNECTION_TIMEOUT),
             read_timeout,
             keepalive_timeout: block.seconds(&rules::KEEPALIVE_TIMEOUT),
-            completion_timeout: completion.then_some(completion_timeout),
+            completion_timeout: completion,
             custom_headers: custom_headers(block),
         },
         shield: origin_shield(&mut block.block("origin_shield")),
@@ -235,9 +240,7 @@ fn origin(block: &mut Block<'_>) -> Origin {
 /// The Region stays in the file while the shield is off, so that `--shield on` has one.
 fn origin_shield(block: &mut Block<'_>) -> Option<String> {
     let enabled = block.switch("enabled", false);
-    let region = block.optional("origin_shield_region", |setting| {
-        read_text(setting, "an AWS Region such as eu-central-1")
-    });
+    let region = block.optional("origin_shield_region", read_region);
     if enabled && region.is_none() && !block.has("origin_shield_region") {
         block.problem_at(
             "enabled",
@@ -245,6 +248,25 @@ fn origin_shield(block: &mut Block<'_>) -> Option<String> {
         );
     }
     region.filter(|_| enabled)
+}
+
+/// Checked also while the shield is off: `--shield on` must not be what finds it out.
+fn read_region(setting: &Setting) -> Result<String, String> {
+    let region = read_text(setting, "an AWS Region such as eu-central-1")?;
+    let shielded = TopologySettings {
+        pops: 1,
+        nodes_per_pop: 1,
+        nodes_per_regional: 1,
+        placement: Placement::ByKey,
+        shield: Some(region.clone()),
+    };
+    match Topology::new(shielded) {
+        Ok(_) => Ok(region),
+        Err(TopologyError::ShieldRegion { given, hint }) => Err(format!(
+            "is `{given}`, where Origin Shield is not offered; {hint}"
+        )),
+        Err(other) => Err(other.to_string()),
+    }
 }
 
 fn custom_headers(origin: &mut Block<'_>) -> Vec<(HeaderName, HeaderValue)> {
@@ -448,7 +470,7 @@ fn error_ttls(
     let mut nearer: BTreeMap<String, BTreeMap<u16, Duration>> = BTreeMap::new();
     for mut block in root.blocks("custom_error_response") {
         let code = block.required("error_code", |setting| {
-            crate::config::reading::read_count(setting, &rules::ERROR_CODE)
+            read_count(setting, &rules::ERROR_CODE)
                 .map(|code| u16::try_from(code).unwrap_or(0))
                 .and_then(|code| {
                     let known = ERROR_CODES.contains(&code);

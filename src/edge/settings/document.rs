@@ -323,13 +323,12 @@ impl Drop for Block<'_> {
             } else {
                 "key"
             };
-            let way_out = match nearest(name, &self.asked, |name| name) {
-                Some(near) => format!("did you mean `{}`?", self.full(near)),
-                None => {
-                    let unique: BTreeSet<_> = self.asked.iter().copied().collect();
-                    let names: Vec<_> = unique.into_iter().collect();
-                    format!("there are `{}`", names.join("`, `"))
-                }
+            let way_out = if let Some(near) = nearest(name, &self.asked, |name| name) {
+                format!("did you mean `{}`?", self.full(near))
+            } else {
+                let known: BTreeSet<_> = self.asked.iter().copied().collect();
+                let known: Vec<_> = known.into_iter().collect();
+                format!("there are `{}`", known.join("`, `"))
             };
             let what = format!("`{}` is not a {kind}; {way_out}", self.full(name));
             self.reading.note(self.place(key.span().start), what);

@@ -3,6 +3,7 @@
 //! Owns what a policy may say and the order of its TTLs. Never says which behaviour uses it: `distribution.rs`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -37,10 +38,13 @@ impl<T: Clone> Policies<T> {
     }
 
     fn add(&mut self, name: String, block: &Block<'_>, policy: T) {
-        if self.0.contains_key(&name) {
-            block.problem("is the name of a policy that AWS manages; choose another one");
-        } else {
-            self.0.insert(name, policy);
+        match self.0.entry(name) {
+            Entry::Vacant(free) => {
+                free.insert(policy);
+            }
+            Entry::Occupied(_) => {
+                block.problem("is the name of a policy that AWS manages; choose another one");
+            }
         }
     }
 }

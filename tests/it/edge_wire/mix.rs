@@ -129,7 +129,7 @@ fn no_byte_and_no_request_is_lost_between_the_viewers_the_edge_and_the_origin() 
         .collect();
     for request in &received {
         let line = lines[request.request_id.as_str()];
-        let sent = line["sc-bytes"].as_u64().unwrap();
+        let sent = line["sc-body-bytes"].as_u64().unwrap();
         if request.broke_off {
             assert!(sent >= request.bytes, "{line}");
         } else {
@@ -145,7 +145,7 @@ fn no_byte_and_no_request_is_lost_between_the_viewers_the_edge_and_the_origin() 
     let counted = counted(&edge.process().lines());
     let sent: u64 = log
         .iter()
-        .map(|line| line["sc-bytes"].as_u64().unwrap())
+        .map(|line| line["sc-body-bytes"].as_u64().unwrap())
         .sum();
     assert_eq!(counted["viewer_requests"], received.len() as u64);
     assert_eq!(counted["viewer_bytes"], sent);

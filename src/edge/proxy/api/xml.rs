@@ -158,9 +158,9 @@ pub(super) struct List<'a> {
 }
 
 /// An `InvalidationList`.
-pub(super) fn list(list: &List<'_>) -> String {
-    let last = list.shown.last().map(|seen| seen.batch.id.as_str());
-    let summaries = list.shown.iter().map(|seen| Summary {
+pub(super) fn list(page: &List<'_>) -> String {
+    let last = page.shown.last().map(|seen| seen.batch.id.as_str());
+    let summaries = page.shown.iter().map(|seen| Summary {
         id: &seen.batch.id,
         create_time: seen.create_time(),
         status: seen.status(),
@@ -170,10 +170,10 @@ pub(super) fn list(list: &List<'_>) -> String {
         "InvalidationList",
         &InvalidationList {
             namespace: NAMESPACE,
-            marker: list.marker,
-            next_marker: last.filter(|_| list.is_truncated),
-            max_items: list.items_max,
-            is_truncated: list.is_truncated,
+            marker: page.marker,
+            next_marker: last.filter(|_| page.is_truncated),
+            max_items: page.items_max,
+            is_truncated: page.is_truncated,
             quantity: summaries.len(),
             items: (!summaries.is_empty()).then_some(Summaries { summaries }),
         },
