@@ -97,6 +97,8 @@ mod wire_ranges;
 mod edge_api;
 /// `edge` as a process: what viewers see, the log, the drain.
 mod edge_cli;
+/// The layers with real bytes, in this process.
+mod edge_engine;
 /// `config/edge.toml` and files like it.
 mod edge_settings;
 /// The public HTTP cache test suite, with every failure explained.

@@ -109,7 +109,7 @@ pub struct Forwarding {
 }
 
 /// How the origin is talked to (facts 46 to 49).
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OriginLink {
     /// `http://host[:port]`.
     pub url: String,
