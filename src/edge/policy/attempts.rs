@@ -101,7 +101,7 @@ impl Attempts {
     #[must_use]
     pub fn new(link: &OriginLink, method: &Method) -> Self {
         Self {
-            left: link.connection_attempts.max(1),
+            left: link.connection_attempts,
             is_read: matches!(*method, Method::GET | Method::HEAD),
             completion_timeout: link.completion_timeout,
         }

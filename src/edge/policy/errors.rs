@@ -127,6 +127,11 @@ mod tests {
                 ..max_age(60)
             };
             assert_eq!(kept(&no_store), None, "{row}, not with no-store");
+            let no_cache = Directives {
+                no_cache: true,
+                ..max_age(60)
+            };
+            assert_eq!(kept(&no_cache), None, "{row}, not with no-cache");
         }
         for status in [
             401, 402, 406, 408, 409, 410, 416, 417, 429, 431, 451, 505, 511, 599,

@@ -46,14 +46,11 @@ impl Meter {
     }
 
     /// Counts a request; false when it is above a limit and must be refused.
-    ///
-    /// A refused request is not counted, so that a flood gets the whole quota served and not nothing at all.
     pub fn request(&mut self, now: Moment) -> bool {
         self.turn(now);
-        let is_within = self.requests < self.limits.requests_per_second
-            && self.bytes.saturating_mul(8) < self.limits.bits_per_second;
-        self.requests += u64::from(is_within);
-        is_within
+        self.requests = self.requests.saturating_add(1);
+        self.requests <= self.limits.requests_per_second
+            && self.bytes.saturating_mul(8) < self.limits.bits_per_second
     }
 
     /// Counts bytes sent to viewers. What is on its way is never cut: the bits refuse the next request.
@@ -112,7 +109,7 @@ mod tests {
                 &[(999, 1000, false), (1000, 99, true), (1000, 1, false)],
             ),
             (
-                "T63 a refused request takes nothing of the quota",
+                "T63 the next second begins with the whole quota",
                 &[
                     (0, 100, false),
                     (0, 0, false),
