@@ -359,7 +359,7 @@ fn what_is_known_can_be_looked_at_without_use() {
     assert_eq!(seen.stored.age, Duration::from_secs(11));
     assert!(!seen.is_fresh && seen.spans.covers(&(95..100)) && !seen.spans.covers(&(94..100)));
     assert_eq!(seen.validators, &answer.validators);
-    assert_eq!(seen.tags, ["t".into()]);
+    assert_eq!(seen.tags, [Box::<str>::from("t")]);
     let all: Vec<&str> = cache.iter(moment(11)).map(|(key, _)| *key).collect();
     assert_eq!(all, [KEY]);
     assert_eq!(cache.peek(&"/b", moment(0)), None);
