@@ -62,7 +62,8 @@ impl Directives {
 /// What the table of E-1 says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Storage {
-    /// Keep it. When [`Lifetime::is_shared`] is false, requests that waited for it go to the origin themselves (E-6).
+    /// Keep it. Where it is never fresh (`max-age=0` and `no-cache` with MinTTL 0), it was made for one: requests that
+    /// waited for it go to the origin themselves, as after [`Storage::Pass`] (E-6, fact 26).
     Keep(Lifetime),
     /// Deliver it and forget it; requests that waited for it go to the origin themselves (E-6).
     Pass,
@@ -79,52 +80,6 @@ pub struct Lifetime {
     pub stale_if_error: Option<Duration>,
     /// No copy older than this is served, whatever happens.
     pub limit: Duration,
-}
-
-/// What a kept object of some age may be used for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Phase {
-    /// Served without asking.
-    Fresh,
-    /// Served at once; one fetch goes on behind.
-    StaleWhileRevalidate,
-    /// Asked about first; served if the origin fails.
-    StaleIfError,
-    /// Asked about first; never served without a 304.
-    Expired,
-}
-
-impl Lifetime {
-    /// What an object of this age may be used for.
-    ///
-    /// The ends of E-4's intervals count as inside, the beginning of staleness does not: an object whose age is its
-    /// freshness lifetime is stale (RFC 9111 §4.2: fresh is "lifetime > age").
-    #[must_use]
-    pub fn phase(&self, age: Duration) -> Phase {
-        if age < self.fresh {
-            return Phase::Fresh;
-        }
-        if age > self.limit {
-            return Phase::Expired;
-        }
-        let staleness = age.saturating_sub(self.fresh);
-        if !self.stale_while_revalidate.is_zero() && staleness <= self.stale_while_revalidate {
-            return Phase::StaleWhileRevalidate;
-        }
-        match self.stale_if_error {
-            // Fact 11: silence is consent.
-            None => Phase::StaleIfError,
-            Some(window) if !window.is_zero() && staleness <= window => Phase::StaleIfError,
-            Some(_) => Phase::Expired,
-        }
-    }
-
-    /// Whether the answer may be given to the requests that waited for it (E-6, fact 26): not when it was made for one
-    /// (`max-age=0`, `s-maxage=0`, `no-cache` with MinTTL 0).
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        !self.fresh.is_zero() || !self.stale_while_revalidate.is_zero()
-    }
 }
 
 /// The table of E-1, and the clamps of E-4.
@@ -153,7 +108,7 @@ pub fn lifetime(said: &Directives, ttl: &Ttl) -> Storage {
             limit,
         });
     }
-    let fresh = explicit.map_or(ttl.default, |asked| asked.min(ttl.max));
+    let fresh = explicit.unwrap_or(ttl.default).min(ttl.max);
     let (revalidate, on_error) = if said.must_revalidate {
         (None, Some(Duration::ZERO))
     } else {
@@ -293,109 +248,90 @@ mod tests {
         }
     }
 
-    /// MaxTTL in seconds, `Cache-Control` (`swr`, `sie` for the stale windows), and what an object of some age is for.
+    /// MaxTTL, `Cache-Control` (`swr`, `sie`: the stale windows); fresh, the two windows, the limit.
     const E4: &str = "
-        T14 served at once   | year | max-age=30, swr=30       | 29 fresh, 30 behind, 60 behind
-        T14 … and then not   | year | max-age=30, swr=30       | 61 error
-        T14 both windows     | year | max-age=5, swr=5, sie=9  | 10 behind, 11 error, 15 never
-        T14 never fresh      | year | max-age=0, swr=5         | 0 behind, 5 behind, 6 error
-        T15 a window of 0    | year | max-age=30, swr=0        | 30 error
-        T16 tried first      | year | max-age=30, sie=60       | 29 fresh, 30 error, 90 error, 91 never
-        T16 beside s-maxage  | year | s-maxage=30, sie=10      | 30 error, 40 error, 41 never
-        T16 fact 11: silence | year | max-age=30               | 31536000 error, 31536001 never
-        T17 turned off       | year | max-age=30, sie=0        | 29 fresh, 30 never
-        T17 an invalid one   | year | max-age=30, sie=x        | 29 fresh, 30 never
-        T17 must-revalidate  | year | max-age=30, must         | 29 fresh, 30 never
-        T17 proxy-revalidate | year | max-age=30, proxy        | 29 fresh, 30 never
-        T17 … beside swr     | year | max-age=30, must, swr=9  | 30 never
-        T17 … beside sie     | year | max-age=30, proxy, sie=9 | 30 never
-        T17 s-maxage         | year | s-maxage=30              | 29 fresh, 30 never
-        T17 s-maxage and swr | year | s-maxage=30, swr=5       | 35 behind, 36 never
-        T17 no-cache         | year | no-cache, sie=60         | 0 never
-        T18 the end of swr   | 50   | max-age=30, swr=100      | 30 behind, 50 behind, 51 never
-        T18 the end of sie   | 50   | max-age=30, sie=100      | 30 error, 50 error, 51 never
-        T18 … of fact 11     | 50   | max-age=30               | 30 error, 50 error, 51 never
-        T18 … of freshness   | 50   | max-age=600, sie=600     | 49 fresh, 50 error, 51 never
+        T14 both windows     | 500 | max-age=30, swr=40, sie=60 | 30 | 40 | 60     | 500
+        T14 never fresh      | 500 | max-age=0, swr=5           | 0  | 5  | silent | 500
+        T14 after DefaultTTL | 500 | swr=5                      | 10 | 5  | silent | 500
+        T15 a window of 0    | 500 | max-age=30, swr=0          | 30 | 0  | silent | 500
+        T15 an invalid one   | 500 | max-age=30, swr=x          | 30 | 0  | silent | 500
+        T16 sie alone        | 500 | max-age=30, sie=60         | 30 | 0  | 60     | 500
+        T16 beside s-maxage  | 500 | s-maxage=30, sie=10        | 30 | 0  | 10     | 500
+        T16 fact 11: silence | 500 | max-age=30                 | 30 | 0  | silent | 500
+        T17 turned off       | 500 | max-age=30, sie=0          | 30 | 0  | 0      | 500
+        T17 an invalid one   | 500 | max-age=30, sie=x          | 30 | 0  | 0      | 500
+        T17 must-revalidate  | 500 | max-age=30, must           | 30 | 0  | 0      | 500
+        T17 proxy-revalidate | 500 | max-age=30, proxy          | 30 | 0  | 0      | 500
+        T17 … beside swr     | 500 | max-age=30, must, swr=9    | 30 | 0  | 0      | 500
+        T17 … beside sie     | 500 | max-age=30, proxy, sie=9   | 30 | 0  | 0      | 500
+        T17 s-maxage         | 500 | s-maxage=30                | 30 | 0  | 0      | 500
+        T17 s-maxage and swr | 500 | s-maxage=30, swr=5         | 30 | 5  | 0      | 500
+        T17 no-cache         | 500 | no-cache, swr=5, sie=60    | 0  | 0  | 0      | 500
+        T18 the end of swr   | 50  | max-age=30, swr=100        | 30 | 50 | silent | 50
+        T18 the end of sie   | 50  | max-age=30, sie=100        | 30 | 0  | 50     | 50
+        T18 … of freshness   | 50  | max-age=600, sie=600       | 50 | 0  | 50     | 50
     ";
+
+    fn seconds(time: Duration) -> String {
+        time.as_secs().to_string()
+    }
 
     #[test]
     fn e4_stale() {
-        for [row, max, value, steps] in rows::<4>(E4) {
-            let max = if max == "year" {
-                YEAR
-            } else {
-                max.parse().unwrap()
-            };
-            let ttl = ttl(0, 10, max);
+        for [row, max, value, expected @ ..] in rows::<7>(E4) {
             let value = value
                 .replace("swr", "stale-while-revalidate")
                 .replace("sie", "stale-if-error")
                 .replace("must", "must-revalidate")
                 .replace("proxy", "proxy-revalidate");
+            let ttl = ttl(0, 10, max.parse().unwrap());
             let lifetime = kept(&format!("CC: {value}"), &ttl).unwrap();
-            for (age, expected) in steps.split(", ").map(|step| step.split_once(' ').unwrap()) {
-                let found = match lifetime.phase(Duration::from_secs(age.parse().unwrap())) {
-                    Phase::Fresh => "fresh",
-                    Phase::StaleWhileRevalidate => "behind",
-                    Phase::StaleIfError => "error",
-                    Phase::Expired => "never",
-                };
-                assert_eq!(found, expected, "{row}: `{value}` at {age} s");
-            }
+            let found = [
+                seconds(lifetime.fresh),
+                seconds(lifetime.stale_while_revalidate),
+                lifetime.stale_if_error.map_or("silent".into(), seconds),
+                seconds(lifetime.limit),
+            ];
+            assert_eq!(found, expected, "{row}: {value}");
         }
     }
 
     #[test]
     fn e4_a_prohibition_that_min_ttl_overrides_comes_back_after_it() {
-        let ttl = ttl(60, 60, 600);
         for value in [
             "no-store",
             "private",
             "no-cache",
             "no-store, stale-if-error=60",
         ] {
-            let lifetime = kept(&format!("CC: {value}"), &ttl).unwrap();
-            assert_eq!(
-                lifetime.phase(Duration::from_secs(59)),
-                Phase::Fresh,
-                "{value}"
-            );
-            assert_eq!(
-                lifetime.phase(Duration::from_secs(60)),
-                Phase::Expired,
-                "{value}"
-            );
+            let lifetime = kept(&format!("CC: {value}"), &ttl(60, 60, 600)).unwrap();
+            let expected = Lifetime {
+                fresh: Duration::from_secs(60),
+                stale_while_revalidate: Duration::ZERO,
+                stale_if_error: Some(Duration::ZERO),
+                limit: Duration::from_secs(600),
+            };
+            assert_eq!(lifetime, expected, "{value}");
         }
     }
 
     #[test]
-    fn e6_only_an_answer_that_may_be_reused_is_shared() {
-        let ttl = ttl(0, 60, 600);
-        for (value, expected) in [
-            ("max-age=1", true),
-            ("max-age=0, stale-while-revalidate=1", true),
-            ("max-age=0", false),
-            ("s-maxage=0, max-age=9", false),
-            ("no-cache", false),
-        ] {
-            let lifetime = kept(&format!("CC: {value}"), &ttl).unwrap();
-            assert_eq!(lifetime.is_shared(), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn an_answer_that_came_older_than_its_lifetime_came_stale() {
+    fn the_age_of_an_answer_is_reported_beside_its_lifetime() {
         let lines = "CC: max-age=10 + Age: 15";
+        assert_eq!(said(lines).age, Duration::from_secs(15));
         let lifetime = kept(lines, &ttl(0, 0, 600)).unwrap();
-        assert_eq!(lifetime.phase(said(lines).age), Phase::StaleIfError);
+        assert_eq!(
+            lifetime.fresh,
+            Duration::from_secs(10),
+            "it came already stale"
+        );
     }
 
     #[test]
-    fn the_longest_times_do_not_overflow() {
+    fn the_longest_times_can_be_added() {
         let forever = "max-age=99999999999999999999, stale-while-revalidate=99999999999999999999";
-        let ttl = ttl(0, 0, u64::MAX);
-        let lifetime = kept(&format!("CC: {forever}"), &ttl).unwrap();
-        assert_eq!(lifetime.phase(lifetime.fresh), Phase::StaleWhileRevalidate);
-        assert_eq!(lifetime.phase(Duration::MAX), Phase::Expired);
+        let lifetime = kept(&format!("CC: {forever}"), &ttl(0, 0, u64::MAX)).unwrap();
+        let together = lifetime.fresh.checked_add(lifetime.stale_while_revalidate);
+        assert_eq!(together.map(|time| time.as_secs()), Some(200 * YEAR));
     }
 }

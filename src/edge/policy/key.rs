@@ -3,11 +3,10 @@
 //! Owns the cache key and what of a request is in it. Never says what a key's object is.
 
 use std::cell::RefCell;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use http::header::{ACCEPT_ENCODING, COOKIE};
-use http::{HeaderMap, HeaderName, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::directives::members;
 
@@ -127,14 +126,24 @@ pub(super) fn push_query(text: &mut String, uri: &Uri, selection: &Selection) {
     }
 }
 
-/// The cookies that take part, as one field; none when there is none.
-pub(super) fn cookies(headers: &HeaderMap, selection: &Selection) -> Option<String> {
+/// The cookies that take part, as one field for the origin; none when there is none.
+pub(super) fn cookie_field(headers: &HeaderMap, selection: &Selection) -> Option<HeaderValue> {
+    let cookies = cookies(headers, selection)?;
+    let bytes: Vec<u8> = cookies
+        .chars()
+        .filter_map(|char| u8::try_from(char).ok())
+        .collect();
+    HeaderValue::from_bytes(&bytes).ok()
+}
+
+/// The cookies that take part, one character per byte.
+fn cookies(headers: &HeaderMap, selection: &Selection) -> Option<String> {
     if !selection.any() {
         return None;
     }
     let mut chosen = String::new();
     for value in headers.get_all(COOKIE) {
-        let text = latin1(value.as_bytes());
+        let text: String = latin1(value.as_bytes()).collect();
         for cookie in selection.of(&text, ';') {
             chosen.push_str(if chosen.is_empty() { "" } else { "; " });
             chosen.push_str(cookie);
@@ -146,18 +155,18 @@ pub(super) fn cookies(headers: &HeaderMap, selection: &Selection) -> Option<Stri
 /// A header that is absent adds nothing, so that it differs from one that is empty.
 fn push_header(draft: &mut String, name: &HeaderName, headers: &HeaderMap) {
     for value in headers.get_all(name) {
-        push_line(draft, name.as_str(), &latin1(value.as_bytes()));
+        push_line(draft, name.as_str(), "");
+        draft.extend(latin1(value.as_bytes()));
     }
 }
 
 fn push_line(draft: &mut String, name: &str, value: &str) {
-    // Writing into a string cannot fail.
-    let _ = write!(draft, "\n{name}:{value}");
+    draft.extend(["\n", name, ":", value]);
 }
 
 /// One character per byte: no two values become one, whatever bytes they hold.
-fn latin1(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
+fn latin1(bytes: &[u8]) -> impl Iterator<Item = char> {
+    bytes.iter().copied().map(char::from)
 }
 
 /// `Accept-Encoding` as it enters the key and goes to the origin: `br,gzip`, `gzip`, `br`, or `None` (identity).
@@ -216,7 +225,6 @@ fn is_weight_above_zero(weight: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::super::testing::{headers, rows};

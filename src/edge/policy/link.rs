@@ -93,11 +93,9 @@ pub fn to_origin(
     } else {
         &behaviour.cache.key.cookies
     };
-    set(
-        &mut headers,
-        COOKIE,
-        key::cookies(viewer, forwarded_cookies),
-    );
+    if let Some(cookies) = key::cookie_field(viewer, forwarded_cookies) {
+        headers.insert(COOKIE, cookies);
+    }
     set_accept_encoding(&mut headers, viewer, behaviour);
     headers
         .entry(USER_AGENT)
@@ -415,6 +413,16 @@ mod tests {
             let sent = to_origin(&Method::GET, &viewer, &configured, &HOP);
             assert_eq!(field(&sent, "cookie").as_deref(), expected, "{row}");
         }
+    }
+
+    #[test]
+    fn e10_no_byte_of_a_cookie_changes_on_its_way() {
+        let mut configured = behaviour();
+        configured.forward.cookies = true;
+        let bytes = b"id=\xe4\xff\xc3\xa4";
+        let viewer = HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(bytes).unwrap())]);
+        let sent = to_origin(&Method::GET, &viewer, &configured, &HOP);
+        assert_eq!(sent.get(COOKIE).unwrap().as_bytes(), bytes, "T51");
     }
 
     #[test]

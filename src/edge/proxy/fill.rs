@@ -318,7 +318,9 @@ impl Run {
                         () = fill.deserted.cancelled() => {}
                     }
                 }
-                drop(interests);
+                if matches!(end, End::Complete(_)) {
+                    interests.into_iter().for_each(Interest::satisfied);
+                }
             }
             _ => self.settle(End::Complete(0)),
         }

@@ -306,7 +306,7 @@ impl<'a> Arrival<'a> {
 }
 
 fn followers(lifetime: &Lifetime) -> Followers {
-    if lifetime.is_shared() {
+    if !lifetime.fresh.is_zero() || !lifetime.stale_while_revalidate.is_zero() {
         Followers::Share
     } else {
         Followers::Release
