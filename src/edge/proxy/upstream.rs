@@ -100,9 +100,10 @@ impl Pool {
         deadline: Option<Instant>,
     ) -> Result<Response<Live>, Failure> {
         if body.is_none() && question.method.is_safe() {
-            while let Some(sender) = self.checkout().await {
+            if let Some(sender) = self.checkout().await {
                 match self.send(sender, question, None, deadline).await {
-                    // The origin closed it while we were about to use it: not its failure, so not an attempt.
+                    // The origin may have closed it while we were about to use it: that is not its failure, so not an
+                    // attempt. Once: what ends a new connection too is the question.
                     Err((_, true)) => {}
                     result => return result.map_err(|(failure, _)| failure),
                 }
