@@ -532,3 +532,95 @@ impl Sealed {
 pub(super) fn cut(blob: &Arc<Blob>) {
     blob.end(BlobEnd::Cut);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bodies(memory_object_max: u64, memory_max: u64) -> Arc<Bodies> {
+        let folder = tempfile::tempdir().unwrap();
+        Arc::new(Bodies::new(folder.path(), memory_object_max, memory_max).unwrap())
+    }
+
+    fn read(blob: &Blob) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            match blob.poll_read(bytes.len() as u64, &mut cx) {
+                Poll::Ready(Found::Memory(frame)) => bytes.extend_from_slice(&frame),
+                Poll::Ready(Found::File(extent, at, len)) => {
+                    let mut frame = vec![0; usize::try_from(len).unwrap()];
+                    extent.read(&mut frame, at).unwrap();
+                    bytes.extend_from_slice(&frame);
+                }
+                Poll::Ready(Found::End(BlobEnd::Complete)) => return bytes,
+                other => panic!("{other:?} after {}", bytes.len()),
+            }
+        }
+    }
+
+    async fn fill(blob: &Arc<Blob>, announced: Option<u64>, frame: usize, bytes: &[u8]) {
+        let mut filling = Filling::new(Arc::clone(blob), announced);
+        for frame in bytes.chunks(frame) {
+            filling.push(Bytes::copy_from_slice(frame)).await.unwrap();
+        }
+        filling.finish().await.unwrap().complete();
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_as_it_was_written_wherever_it_is() {
+        let bytes: Vec<u8> = (0..=250).cycle().take(9_000_001).collect();
+        for (memory_object_max, is_in_memory) in [(1 << 30, true), (100_000, false)] {
+            for announced in [None, Some(bytes.len() as u64)] {
+                for frame in [70_000, 5_000_000] {
+                    let bodies = bodies(memory_object_max, 1 << 30);
+                    let blob = Blob::new(&bodies, 0);
+                    fill(&blob, announced, frame, &bytes).await;
+                    assert!(
+                        read(&blob) == bytes,
+                        "{memory_object_max} {announced:?} {frame}"
+                    );
+                    let expected = if is_in_memory { bytes.len() as u64 } else { 0 };
+                    assert_eq!(bodies.used(), expected);
+                    drop(blob);
+                    assert_eq!(bodies.used(), 0);
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_used_stays_in_memory_and_what_is_not_goes_to_the_file() {
+        let bodies = bodies(1 << 20, 10_000);
+        let mut blobs = Vec::new();
+        for nth in 0..9_u8 {
+            let blob = Blob::new(&bodies, 0);
+            fill(&blob, Some(1000), 1000, &[nth; 1000]).await;
+            blobs.push(blob);
+        }
+        assert_eq!(bodies.used(), 9000);
+        // All have their second chance taken, but for the first.
+        for blob in &blobs[1..] {
+            blob.is_used.store(false, Ordering::Relaxed);
+        }
+        assert_eq!(read(&blobs[0]), [0; 1000]);
+        let last = Blob::new(&bodies, 0);
+        fill(&last, Some(2000), 1000, &[9; 2000]).await;
+        while bodies.is_relieving.load(Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+        assert!(bodies.used() <= 10_000 - 10_000 / 8, "{}", bodies.used());
+        assert!(lock(&blobs[0].state).extents.is_empty(), "it was used");
+        for (blob, nth) in blobs.iter().zip(0..) {
+            assert_eq!(read(blob), [nth; 1000]);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_frames_of_a_complete_body_take_no_more_room_than_it_has_bytes() {
+        let bodies = bodies(1 << 20, 1 << 20);
+        let blob = Blob::new(&bodies, 0);
+        fill(&blob, None, 10, &[7; 1000]).await;
+        assert_eq!(lock(&blob.state).frames.len(), 1);
+    }
+}

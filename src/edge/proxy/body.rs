@@ -39,6 +39,7 @@ pub struct Body {
     held: Option<Bytes>,
     gate: Option<Gate>,
     interests: Vec<Interest>,
+    failed: Option<io::Error>,
 }
 
 enum Gate {
@@ -83,6 +84,7 @@ impl Body {
             held: None,
             gate: None,
             interests: Vec::new(),
+            failed: None,
         }
     }
 
@@ -163,6 +165,14 @@ impl Body {
                 return Poll::Ready(Some(Ok(bytes)));
             }
         }
+    }
+
+    /// Fails at the next call: hyper throws away what it has not written when a body fails, and the viewer is to have all
+    /// that came (fact 44).
+    fn fail<T>(&mut self, error: io::Error, cx: &Context<'_>) -> Poll<T> {
+        self.failed = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn count(&mut self, bytes: &mut Bytes) {
@@ -268,6 +278,9 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = &mut *self;
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         if this.held.is_none() {
             if this.remaining == Some(0) {
                 return Poll::Ready(None);
@@ -277,10 +290,8 @@ impl http_body::Body for Body {
                     this.count(&mut bytes);
                     this.held = Some(bytes);
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None if this.remaining.is_some() => {
-                    return Poll::Ready(Some(Err(broken_off())));
-                }
+                Some(Err(error)) => return this.fail(error, cx),
+                None if this.remaining.is_some() => return this.fail(broken_off(), cx),
                 None => {
                     ready!(this.poll_gate(cx));
                     return Poll::Ready(None);

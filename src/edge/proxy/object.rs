@@ -338,3 +338,66 @@ impl Answer {
         self.said.age
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bodies::Bodies;
+    use super::*;
+
+    fn range(text: &str) -> ContentRange {
+        ContentRange::parse(Some(&HeaderValue::from_str(text).unwrap()))
+    }
+
+    #[test]
+    fn a_content_range_says_which_bytes_or_is_none() {
+        let part = |span, total| ContentRange::Part { span, total };
+        assert_eq!(range("bytes 0-9/100"), part(0..10, Some(100)));
+        assert_eq!(range("bytes 5-5/*"), part(5..6, None));
+        assert_eq!(range("bytes */7"), ContentRange::Unsatisfied { total: 7 });
+        for wrong in [
+            "bytes 9-0/100",
+            "bytes 0-100/100",
+            "bytes 0-9",
+            "bytes=0-9/100",
+            "lines 0-9/100",
+            "bytes -9/100",
+            "bytes 0-18446744073709551615/*",
+        ] {
+            assert_eq!(range(wrong), ContentRange::Other, "{wrong}");
+        }
+        assert_eq!(ContentRange::parse(None), ContentRange::None);
+    }
+
+    #[test]
+    fn pieces_that_overlap_are_cut_so_that_each_byte_comes_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let bodies = Arc::new(Bodies::new(folder.path(), 1000, 1000).unwrap());
+        let piece = |span: Span| Piece {
+            blob: super::super::bodies::Blob::new(&bodies, span.start),
+            span,
+        };
+        let head = Arc::new(Head {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            total: Some(100),
+            said: Directives::default(),
+            tags: Vec::new(),
+            failure: None,
+        });
+        let object = Object {
+            head: Arc::clone(&head),
+            pieces: vec![piece(0..30), piece(20..60), piece(70..100)],
+        };
+        assert!(object.covers(&(5..60)) && object.covers(&(70..100)));
+        assert!(!object.covers(&(0..100)) && !object.covers(&(65..70)));
+        let spans = |object: &Object, span: Span| -> Vec<Span> {
+            let cut = object.cut(&span);
+            cut.into_iter().map(|piece| piece.span).collect()
+        };
+        assert_eq!(spans(&object, 10..50), [10..30, 30..50]);
+        let whole = object.with(head, &[piece(55..80)]);
+        assert_eq!(spans(&whole, 0..100), [0..30, 30..60, 60..80, 80..100]);
+        let gone = whole.pieces[2].clone();
+        assert!(!whole.without(&[gone]).covers(&(60..70)));
+    }
+}

@@ -275,12 +275,11 @@ impl Engine {
                 let wanted = wanted.unwrap_or_else(|| span.clone());
                 skip = wanted.start - span.start;
                 length = Some(wanted.end - wanted.start);
-                match total {
-                    Some(total) => answer.range(&wanted, total),
-                    None => {
-                        let (first, last) = (wanted.start, wanted.end - 1);
-                        answer.set(header::CONTENT_RANGE, &format!("bytes {first}-{last}/*"));
-                    }
+                if let Some(total) = total {
+                    answer.range(&wanted, total);
+                } else {
+                    let (first, last) = (wanted.start, wanted.end - 1);
+                    answer.set(header::CONTENT_RANGE, &format!("bytes {first}-{last}/*"));
                 }
             }
             (StatusCode::RANGE_NOT_SATISFIABLE, _) => {
@@ -365,14 +364,12 @@ impl Engine {
         if status.as_u16() >= 400 {
             return (ResultType::Error, "Error");
         }
-        let result = match (found.how, found.hit_at) {
-            (How::Hit | How::Joined, _) => ResultType::Hit,
-            (How::Refreshed, _) => ResultType::RefreshHit,
-            (How::Fetched, Some(Level::Shield)) if self.topology().shield_hop(asked.pop) => {
-                ResultType::OriginShieldHit
-            }
-            (How::Fetched, Some(Level::Shield)) => ResultType::Hit,
-            (How::Fetched, _) => ResultType::Miss,
+        let is_shield_hit = found.hit_at == Some(Level::Shield);
+        let result = match found.how {
+            How::Refreshed => ResultType::RefreshHit,
+            How::Fetched if !is_shield_hit => ResultType::Miss,
+            How::Fetched if self.topology().shield_hop(asked.pop) => ResultType::OriginShieldHit,
+            How::Hit | How::Joined | How::Fetched => ResultType::Hit,
         };
         (result, result.as_str())
     }
@@ -516,9 +513,9 @@ fn precondition(asked: &HeaderMap, head: &Head) -> Option<Part> {
     }
     if asked.contains_key(header::IF_NONE_MATCH) {
         let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
-        let held = etag.map(opaque);
+        let ours = etag.map(opaque);
         if matches(asked, header::IF_NONE_MATCH, |tag| {
-            Some(opaque(tag)) == held
+            Some(opaque(tag)) == ours
         }) {
             return Some(Part::NotModified);
         }
@@ -559,4 +556,56 @@ fn matches(headers: &HeaderMap, name: HeaderName, fits: impl Fn(&[u8]) -> bool) 
         }
         false
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fits(value: &'static str, wanted: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static(value));
+        matches(&headers, header::IF_NONE_MATCH, |tag| {
+            tag == wanted.as_bytes()
+        })
+    }
+
+    #[test]
+    fn a_list_of_tags_is_read_member_by_member() {
+        for value in [
+            "\"a\"",
+            "\"x\", \"a\"",
+            "W/\"x\",\"a\"",
+            "\"x,\", \"a\" ",
+            "*",
+        ] {
+            assert!(fits(value, "\"a\""), "{value}");
+        }
+        for value in ["", "a", "\"a", "W/\"a\"", "\"x\", \"ab\"", "\"x, \"a"] {
+            assert!(!fits(value, "\"a\""), "{value}");
+        }
+        assert!(fits("\"x\", W/\"a\"", "W/\"a\""));
+    }
+
+    #[test]
+    fn what_is_asked_of_the_cache_is_all_from_the_first_range_to_the_last() {
+        let range = |first, last| Want::Range { first, last };
+        for (value, want) in [
+            ("bytes=0-9", range(0, Some(9))),
+            ("bytes=5-", range(5, None)),
+            ("bytes=-7", Want::Suffix(7)),
+            ("bytes=0-9,20-29", range(0, Some(29))),
+            ("bytes=3-9,20-", range(3, None)),
+            ("bytes=3-9,-5", range(3, None)),
+            ("bytes=20-29,0-9", Want::Whole),
+            ("bytes=0-9,9-12", Want::Whole),
+            ("bytes=9-0", Want::Whole),
+            ("lines=0-9", Want::Whole),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, HeaderValue::from_static(value));
+            assert_eq!(Wish::read(&Method::GET, &headers).want(), want, "{value}");
+            assert_eq!(Wish::read(&Method::HEAD, &headers).want(), Want::Head);
+        }
+    }
 }

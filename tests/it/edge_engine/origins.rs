@@ -19,7 +19,7 @@ async fn a_stale_object_is_served_at_once_while_one_fetch_goes_on_behind_it() {
     let held = gate.clone();
     origin.now(move |_, stream| {
         held.wait();
-        reply(stream, "200 OK", &STALE.replace("v1", "v2"), b"new")
+        reply(stream, "200 OK", &STALE.replace("v1", "v2"), b"newer")
     });
     edge.later(Duration::from_secs(11));
     for _ in 0..5 {
@@ -32,9 +32,9 @@ async fn a_stale_object_is_served_at_once_while_one_fetch_goes_on_behind_it() {
     }
     until("it is asked for", || origin.count() == 2).await;
     gate.open();
-    until("the new one is kept", || edge.engine.memory_bytes() == 3).await;
+    until("the new one is kept", || edge.engine.memory_bytes() == 5).await;
     let new = edge.get("/a").await;
-    assert_eq!((new.x_cache(), new.body.as_slice()), ("Hit", &b"new"[..]));
+    assert_eq!((new.x_cache(), new.body.as_slice()), ("Hit", &b"newer"[..]));
     assert_eq!((origin.count(), edge.stats().last_layer_refreshes), (2, 1));
 }
 
@@ -241,6 +241,10 @@ async fn a_connection_is_used_again_and_what_it_carries_is_complete() {
     let seen = origin.seen();
     let host = origin.address.to_string();
     assert_eq!(seen[0].field("host"), Some(host.as_str()));
+    assert_eq!(
+        (seen[0].target.as_str(), seen[2].target.as_str()),
+        ("/a", "/c")
+    );
     assert_eq!(seen[0].field("user-agent"), Some("Amazon CloudFront"));
 }
 
