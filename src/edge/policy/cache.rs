@@ -23,16 +23,16 @@
 //! [`Cache::finished`], whatever came between.
 //!
 //! ```text
-//!          ┌─ left: nobody wants it ─────────────────────┐
-//! Fetch ─► asked ─► answered ─► Keep: body comes ─┬───────┴─► finished(Short | Abandoned): nothing of it is kept
-//!             │                                   └─────────► finished(Complete): kept, can be hit
-//!             └───► answered ─► any other reaction ─────────► finished: nothing to keep
+//! Fetch ─► asked ─┬─► answered: Keep, the body comes ─┬─► finished(Complete): kept, can be hit
+//!                 │                                   └─► finished(Short | Abandoned): nothing of it is kept
+//!                 ├─► answered: anything else ──────────► finished: nothing to keep
+//!                 └─► left by all, or no answer ────────► finished(Abandoned)
 //! ```
 //!
 //! An object: `absent ─► parts ─► whole`, by fills that complete; each is *fresh*, then *stale* (served stale at once in
 //! the window of `stale-while-revalidate`; after that asked for, and a stand-in when the origin fails), and leaves when it
-//! is replaced, invalidated or the least recently used. A fill in flight when its object leaves delivers what it brings
-//! and keeps nothing.
+//! is replaced, invalidated or the least recently used. Its id is then in [`Cache::dropped`], once, as soon as no fill
+//! serves from it. A part in flight when its object leaves is delivered and not kept.
 //!
 //! Read next: `cache/asking.rs` (requests), `cache/answering.rs` (answers), `cache/object.rs` (windows of time and bytes),
 //! `cache/slots.rs` (recency and room).
@@ -287,7 +287,10 @@ impl<K: Clone + Eq + Hash> Cache<K> {
     }
 
     /// One request that led (`leader`) or followed a fill broke off. Whether the fill must go on; if not, end it and
-    /// report [`End::Abandoned`]. Those who got all they wanted have not left.
+    /// report [`End::Abandoned`].
+    ///
+    /// Those who got all they wanted have not left: the leader of an enlarged range is served before its fill ends, and
+    /// that must not end it.
     pub fn left(&mut self, fill: FillId, leader: bool) -> bool {
         let Some(fill) = self.fills.get_mut(&fill) else {
             return false;

@@ -258,31 +258,27 @@ fn stored(of: &Stored) -> String {
 
 /// `fetch 2 if "a" since D 50-99 of 1`: conditions, positions as on the wire, and the object to which it adds.
 fn fetch(of: &Fetch) -> String {
-    let mut text = format!("fetch {}", of.fill.0);
     let text_of = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    if let Some(etag) = of.condition.as_ref().and_then(|on| on.etag.as_deref()) {
-        text += &format!(" if {}", text_of(etag));
-    }
-    if let Some(date) = of
-        .condition
-        .as_ref()
-        .and_then(|on| on.last_modified.as_deref())
-    {
-        text += &format!(" since {}", text_of(date));
-    }
-    match (&of.span, of.suffix) {
-        (Some(span), _) if span.end == OPEN => text += &format!(" {}-", span.start),
-        (Some(span), _) => text += &format!(" {}-{}", span.start, span.end - 1),
-        (None, Some(len)) => text += &format!(" -{len}"),
-        (None, None) => {}
-    }
-    if let Some(parts) = of.parts {
-        text += &format!(" of {}", parts.object.0);
-    }
-    if of.head {
-        text += " by HEAD";
-    }
-    text
+    let condition = of.condition.clone().unwrap_or_default();
+    let words = [
+        Some(format!("fetch {}", of.fill.0)),
+        condition.etag.map(|etag| format!("if {}", text_of(&etag))),
+        condition
+            .last_modified
+            .map(|date| format!("since {}", text_of(&date))),
+        of.span.as_ref().map(|span| match span.end {
+            OPEN => format!("{}-", span.start),
+            end => format!("{}-{}", span.start, end - 1),
+        }),
+        of.suffix.map(|len| format!("-{len}")),
+        of.parts.map(|parts| format!("of {}", parts.object.0)),
+        of.head.then(|| "by HEAD".to_owned()),
+    ];
+    words
+        .into_iter()
+        .flatten()
+        .collect::<Vec<String>>()
+        .join(" ")
 }
 
 /// `keep 1`, `refreshed 1 (0s)`, `stand-in 1 (20s)`, `pass`; `, alone` when followers are released.

@@ -70,18 +70,13 @@ impl Edge {
         let Verdict::Fetch(fetch) = self.cache(place).ask(&key, Want::Whole, &rules(), now) else {
             return Vec::new();
         };
-        let mut led = match self.behind(place) {
-            Some(behind) => {
-                self.shield_hops += usize::from(matches!(
-                    (place, behind),
-                    (Place::Regional(_), Place::Shield)
-                ));
-                self.ask(behind, key, now)
-            }
-            None => {
-                self.origin_requests += 1;
-                Vec::new()
-            }
+        let mut led = if let Some(behind) = self.behind(place) {
+            let is_hop = matches!((place, behind), (Place::Regional(_), Place::Shield));
+            self.shield_hops += usize::from(is_hop);
+            self.ask(behind, key, now)
+        } else {
+            self.origin_requests += 1;
+            Vec::new()
         };
         led.push((place, fetch.fill));
         led

@@ -13,7 +13,7 @@ use crate::edge::policy::freshness::{Lifetime, Phase, Storage, lifetime};
 const KEYS: u8 = 3;
 
 /// What can happen. Indexes are taken modulo what there is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Event {
     Ask(u8, Want),
     Alone(u8),
@@ -328,8 +328,12 @@ impl World {
             (_, None) => ok(&etag).sized(Some(total)),
         };
         let head = head.max_age(u64::from(dice % 13));
-        let head = if dice % 3 == 0 { head.swr(5) } else { head };
-        let head = if dice % 5 == 0 {
+        let head = if dice.is_multiple_of(3) {
+            head.swr(5)
+        } else {
+            head
+        };
+        let head = if dice.is_multiple_of(5) {
             head.sie(u64::from(dice % 7))
         } else {
             head
@@ -373,17 +377,10 @@ impl World {
             (true, _) => (0, head.status),
             (false, total) => (total.or(head.length).unwrap(), 200),
         };
-        let lifetime = match is_error {
-            false => match lifetime(&head.said, &self.rules.ttl) {
-                Storage::Keep(lifetime) => lifetime,
-                Storage::Pass => panic!("kept although it may not be"),
-            },
-            true => {
-                let fresh = head
-                    .said
-                    .max_age
-                    .unwrap_or_default()
-                    .max(Duration::from_secs(10));
+        let lifetime = match lifetime(&head.said, &self.rules.ttl) {
+            _ if is_error => {
+                let asked = head.said.max_age.unwrap_or_default();
+                let fresh = asked.max(Duration::from_secs(10));
                 Lifetime {
                     fresh,
                     stale_while_revalidate: Duration::ZERO,
@@ -391,6 +388,8 @@ impl World {
                     limit: fresh,
                 }
             }
+            Storage::Keep(lifetime) => lifetime,
+            Storage::Pass => panic!("kept although it may not be"),
         };
         let confirmed = self.now;
         let known = self.objects.entry(id).or_insert(Known {
@@ -410,7 +409,7 @@ impl World {
     }
 
     fn end(&mut self, nth: usize, dice: u8) {
-        let Some(at) = self.pick(nth, |fill| fill.is_answered || dice % 4 == 0) else {
+        let Some(at) = self.pick(nth, |fill| fill.is_answered || dice.is_multiple_of(4)) else {
             return;
         };
         let fill = self.fills.remove(at);
