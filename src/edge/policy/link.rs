@@ -72,8 +72,8 @@ const ONLY_BY_NAME: [HeaderName; 2] = [HOST, HeaderName::from_static("x-http-met
 /// forwards it and it is here), `Range`, conditions, and what frames a body.
 ///
 /// A viewer's field is forwarded when it is in the key or named by the origin request policy, or when that forwards
-/// all. Of the rest only `Content-Type` goes on. `Authorization` of a GET or HEAD goes only where it is named: what it
-/// unlocked would be kept for everyone.
+/// all. Of the rest only `Content-Type` goes on. Where the answer may be kept, `Authorization` goes on only in the key:
+/// what it unlocked would be everyone's.
 #[must_use]
 pub fn to_origin(
     method: &Method,
@@ -132,12 +132,14 @@ fn is_forwarded(method: &Method, name: &HeaderName, behaviour: &Behaviour) -> bo
     if is_always_removed {
         return false;
     }
-    let is_named =
-        behaviour.forward.headers.contains(name) || behaviour.cache.key.headers.contains(name);
-    if name == AUTHORIZATION && matches!(*method, Method::GET | Method::HEAD) {
-        return is_named;
+    let is_in_key = behaviour.cache.key.headers.contains(name);
+    let is_kept = matches!(*method, Method::GET | Method::HEAD)
+        || (*method == Method::OPTIONS && behaviour.cache_options);
+    if name == AUTHORIZATION && is_kept {
+        return is_in_key;
     }
-    is_named
+    is_in_key
+        || behaviour.forward.headers.contains(name)
         || name == CONTENT_TYPE
         || (behaviour.forward.all_headers && !ONLY_BY_NAME.contains(name))
 }
@@ -304,44 +306,44 @@ mod tests {
         );
     }
 
-    /// Whether a viewer's field goes on: by default, with all headers forwarded, when it is named.
+    /// Whether a viewer's field goes on: by default, with all headers forwarded, when it is named, in the key.
     const E10: &str = "
-        T51 removed             | accept                 | no  | yes | yes
-        T51 removed             | accept-charset         | no  | yes | yes
-        T51 removed             | accept-language        | no  | yes | yes
-        T51 removed             | referer                | no  | yes | yes
-        T51 not the policy's    | x-ring                 | no  | yes | yes
-        T51 not the policy's    | origin                 | no  | yes | yes
-        T51 not the policy's    | pragma                 | no  | yes | yes
-        T51 not the policy's    | cache-control          | no  | yes | yes
-        T51 the type of a body  | content-type           | yes | yes | yes
-        T51 only by name        | authorization          | no  | no  | yes
-        T51 only by name        | x-http-method-override | no  | no  | yes
-        T51 only by name        | host                   | no  | no  | yes
-        T51 by their own switch | cookie                 | no  | no  | no
-        T51 always removed      | expect                 | no  | no  | no
-        T51 always removed      | te                     | no  | no  | no
-        T51 always removed      | trailer                | no  | no  | no
-        T51 always removed      | upgrade                | no  | no  | no
-        T51 always removed      | keep-alive             | no  | no  | no
-        T51 always removed      | transfer-encoding      | no  | no  | no
-        T51 always removed      | proxy-authenticate     | no  | no  | no
-        T51 always removed      | proxy-authorization    | no  | no  | no
-        T51 always removed      | proxy-connection       | no  | no  | no
-        T51 always removed      | x-forwarded-proto      | no  | no  | no
-        T51 always removed      | x-real-ip              | no  | no  | no
-        T51 always removed      | x-edge-pop             | no  | no  | no
-        T51 always removed      | x-edge-                | no  | no  | no
-        T51 the caller's        | range                  | no  | no  | no
-        T51 the caller's        | if-range               | no  | no  | no
-        T51 the caller's        | if-none-match          | no  | no  | no
-        T51 the caller's        | if-modified-since      | no  | no  | no
-        T51 the caller's        | content-length         | no  | no  | no
+        T51 removed             | accept                 | no  | yes | yes | yes
+        T51 removed             | accept-charset         | no  | yes | yes | yes
+        T51 removed             | accept-language        | no  | yes | yes | yes
+        T51 removed             | referer                | no  | yes | yes | yes
+        T51 not the policy's    | x-ring                 | no  | yes | yes | yes
+        T51 not the policy's    | origin                 | no  | yes | yes | yes
+        T51 not the policy's    | pragma                 | no  | yes | yes | yes
+        T51 not the policy's    | cache-control          | no  | yes | yes | yes
+        T51 the type of a body  | content-type           | yes | yes | yes | yes
+        T51 only in the key     | authorization          | no  | no  | no  | yes
+        T51 only by name        | x-http-method-override | no  | no  | yes | yes
+        T51 only by name        | host                   | no  | no  | yes | yes
+        T51 by their own switch | cookie                 | no  | no  | no  | no
+        T51 always removed      | expect                 | no  | no  | no  | no
+        T51 always removed      | te                     | no  | no  | no  | no
+        T51 always removed      | trailer                | no  | no  | no  | no
+        T51 always removed      | upgrade                | no  | no  | no  | no
+        T51 always removed      | keep-alive             | no  | no  | no  | no
+        T51 always removed      | transfer-encoding      | no  | no  | no  | no
+        T51 always removed      | proxy-authenticate     | no  | no  | no  | no
+        T51 always removed      | proxy-authorization    | no  | no  | no  | no
+        T51 always removed      | proxy-connection       | no  | no  | no  | no
+        T51 always removed      | x-forwarded-proto      | no  | no  | no  | no
+        T51 always removed      | x-real-ip              | no  | no  | no  | no
+        T51 always removed      | x-edge-pop             | no  | no  | no  | no
+        T51 always removed      | x-edge-                | no  | no  | no  | no
+        T51 the caller's        | range                  | no  | no  | no  | no
+        T51 the caller's        | if-range               | no  | no  | no  | no
+        T51 the caller's        | if-none-match          | no  | no  | no  | no
+        T51 the caller's        | if-modified-since      | no  | no  | no  | no
+        T51 the caller's        | content-length         | no  | no  | no  | no
     ";
 
     #[test]
     fn e10_headers() {
-        for [row, name, by_default, with_all, by_name] in rows::<5>(E10) {
+        for [row, name, by_default, with_all, by_name, in_key] in rows::<6>(E10) {
             let viewer = headers(&[(name, "7")]);
             let goes_on = |behaviour: &Behaviour, expected: &str| {
                 let sent = to_origin(&Method::GET, &viewer, behaviour, &HOP);
@@ -363,7 +365,7 @@ mod tests {
             );
             let mut keyed = behaviour();
             keyed.cache.key.headers = vec![named];
-            goes_on(&keyed, by_name);
+            goes_on(&keyed, in_key);
         }
     }
 
@@ -382,11 +384,18 @@ mod tests {
             "T51 not named by Connection"
         );
         let viewer = headers(&[("authorization", "Basic x")]);
-        let sent = to_origin(&Method::POST, &viewer, &all_headers(), &HOP);
-        assert!(
-            sent.contains_key("authorization"),
-            "T51 what is never kept may be unlocked"
-        );
+        for (row, method, cache_options, expected) in [
+            ("T51 a POST is never kept", Method::POST, true, true),
+            ("T51 nor is OPTIONS", Method::OPTIONS, false, true),
+            ("T51 … unless configured", Method::OPTIONS, true, false),
+        ] {
+            let configured = Behaviour {
+                cache_options,
+                ..all_headers()
+            };
+            let sent = to_origin(&method, &viewer, &configured, &HOP);
+            assert_eq!(sent.contains_key("authorization"), expected, "{row}");
+        }
     }
 
     #[test]
