@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::edge::policy::freshness::{Lifetime, Phase, Storage, lifetime};
+use crate::edge::policy::freshness::{Lifetime, Storage, lifetime};
 
 const KEYS: u8 = 3;
 
@@ -268,7 +268,7 @@ impl World {
                 assert_eq!(lacking, 0, "{want:?} of {known:?}");
             }
         }
-        known.lifetime.phase(age)
+        phase(&known.lifetime, age)
     }
 
     fn begin(&mut self, key: u8, fetch: Fetch, is_open: bool) {
@@ -510,6 +510,35 @@ proptest! {
             while naive.iter().map(cost).sum::<u64>() > capacity {
                 naive.remove(0);
             }
+        }
+    }
+}
+
+/// What a kept object of some age may be used for (E-4), without the cache's arithmetic of moments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Fresh,
+    StaleWhileRevalidate,
+    StaleIfError,
+    Expired,
+}
+
+/// The ends of the windows count as inside, the beginning of staleness does not (RFC 9111 §4.2).
+fn phase(lifetime: &Lifetime, age: Duration) -> Phase {
+    let staleness = age.saturating_sub(lifetime.fresh);
+    if age < lifetime.fresh {
+        Phase::Fresh
+    } else if age > lifetime.limit {
+        Phase::Expired
+    } else if !lifetime.stale_while_revalidate.is_zero()
+        && staleness <= lifetime.stale_while_revalidate
+    {
+        Phase::StaleWhileRevalidate
+    } else {
+        match lifetime.stale_if_error {
+            None => Phase::StaleIfError,
+            Some(window) if !window.is_zero() && staleness <= window => Phase::StaleIfError,
+            Some(_) => Phase::Expired,
         }
     }
 }
