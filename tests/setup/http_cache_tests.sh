@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the public HTTP cache test suite (https://cache-tests.fyi) into target/http-cache-tests, once; a second run only
-# looks whether it is there.
+# Installs the public HTTP cache test suite (https://cache-tests.fyi) into target/http-cache-tests, once; a second run
+# only looks whether it is there.
 #
 #   target/http-cache-tests/suite/          the npm package http-cache-tests as published: tests, server, client, results
 #   target/http-cache-tests/node_modules/   node-fetch, the only one of its dependencies that its command line uses
