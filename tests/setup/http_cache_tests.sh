@@ -2,8 +2,8 @@
 # Installs the public HTTP cache test suite (https://cache-tests.fyi) into target/http-cache-tests, once; a second run
 # only looks whether it is there.
 #
-#   target/http-cache-tests/suite/          the npm package http-cache-tests as published: tests, server, client, results
-#   target/http-cache-tests/node_modules/   node-fetch, the only one of its dependencies that its command line uses
+#   target/http-cache-tests/suite/         the npm package http-cache-tests as published: tests, server, client, results
+#   target/http-cache-tests/node_modules/  node-fetch, the only one of its dependencies that its command line uses
 #
 # The package also asks for npm itself (40 MB) and a template engine, which only its web page needs. Its digest is the
 # one that the registry declares; npm checks it.
