@@ -3,6 +3,8 @@
 //! What is looked at is what can be seen from outside: bytes and fields at the viewer, requests at the origin, and that the
 //! engine's own counters agree with both.
 
+/// Everything at once.
+mod crowd;
 /// Hits, misses, refreshes, collapsing, those who break off.
 mod fills;
 /// The origin that is slow, wrong or away; stale answers.

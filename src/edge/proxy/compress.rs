@@ -1,6 +1,6 @@
 //! Compression at the edge (E-11): at the POP, once for each object and encoding, away from the runtime's threads.
 //!
-//! Owns the compressing. Whether and how is decided by `edge/policy/compression.rs`. A body is compressed when all of it
+//! Owns the compressing. Never decides whether and how: `edge/policy/compression.rs` does. A body is compressed when all of it
 //! is there, so that its length can be said; none is larger than 10 MB.
 
 use std::io::{self, Write as _};

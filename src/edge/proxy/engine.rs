@@ -21,9 +21,9 @@ use super::Viewer;
 use super::bodies::{Bodies, lock};
 use super::node::{Asked, Found, Look, Node, moment};
 use super::object::Level;
-use super::respond::Wish;
 use super::stats::Counters;
 use super::upstream::Pool;
+use super::wish::Wish;
 use crate::edge::policy::Moment;
 use crate::edge::policy::admission::admit;
 use crate::edge::policy::cache::{CacheSettings, Rules};
@@ -308,6 +308,13 @@ impl Engine {
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.bodies.used()
+    }
+
+    /// Fetches in flight that a cache knows of, over all nodes.
+    #[must_use]
+    pub fn fills_in_flight(&self) -> usize {
+        let nodes = self.pops.iter().chain(&self.regionals).flatten();
+        nodes.map(|node| lock(&node.inner).cache.fills()).sum()
     }
 
     /// Time since the engine was built.

@@ -2,10 +2,9 @@
 //!
 //! Owns the running edge. Every decision is `edge/policy`'s; here bytes move. Never claims to be the real one. Read in the
 //! order of a request: `face.rs` (the listener, which POP, the log line), `engine.rs` (the layers), `node.rs` (one cache),
-//! `fill.rs` (one fetch and those who stream along), `origin.rs` and `upstream.rs` (what is behind), `object.rs` (what is
-//! kept), `bodies.rs` and `disk.rs` (where its bytes are), `compress.rs`,
-//! `respond.rs` and `body.rs` (what the viewer gets), `stats.rs`
-//! (what is counted); beside them `api.rs` (the invalidation API).
+//! `fill.rs` (one fetch and those who stream along), `origin.rs` and `upstream.rs` (what is behind), `compress.rs`,
+//! `object.rs` (what is kept), `bodies.rs` and `disk.rs` (where its bytes are), `wish.rs`, `respond.rs` and `body.rs` (what
+//! the viewer gets), `stats.rs` (what is counted); beside them `api.rs` (the invalidation API).
 
 pub mod api;
 mod bodies;
@@ -24,6 +23,7 @@ mod respond;
 mod stall;
 mod stats;
 mod upstream;
+mod wish;
 
 use std::net::SocketAddr;
 

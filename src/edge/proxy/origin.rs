@@ -1,7 +1,7 @@
 //! What is behind a node: the next layer, or the origin.
 //!
 //! Owns the question that a fetch becomes, the reading of the origin's answer, and the answers that the edge makes itself.
-//! Read next: `upstream.rs`.
+//! Never opens a connection and never keeps an answer. Read next: `upstream.rs`.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,8 +15,8 @@ use super::bodies::{Blob, Piece};
 use super::engine::{Boxed, Engine, Exchange};
 use super::node::{Asked, Found, How, Node, Passed, want_of};
 use super::object::{Answer, ContentRange, Head, Object, Source};
-use super::respond::Wish;
 use super::upstream::{Live, Question};
+use super::wish::Wish;
 use crate::edge::policy::attempts::Failure;
 use crate::edge::policy::cache::{AnswerFault, Fetch, Want};
 use crate::edge::policy::link::{from_origin, restrict, target, to_origin};

@@ -1,3 +1,7 @@
+//! Hits, misses, refreshes, collapsing, and those who break off.
+//!
+//! Owns E-3, E-6 and E-8 on the wire. Never asks which layer answered: `topology.rs` does.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -123,6 +127,9 @@ async fn the_leader_may_break_off_without_breaking_its_followers() {
             followers.push(edge.open("GET", "/a", &[]).await);
         }
         drop(leader);
+        if abort == LeaderAbort::Discard {
+            until("the POP disowns it", || edge.engine.fills_in_flight() == 1).await;
+        }
         gate.open();
         for follower in followers {
             let answer = whole(follower).await;
@@ -141,7 +148,8 @@ async fn a_fill_that_nobody_wants_ends_and_keeps_nothing() {
     let origin = held_back(body.clone(), &gate);
     let edge = Setup::of(&origin).start().await;
     drop(edge.open("GET", "/a", &[]).await);
-    until("its bytes are let go", || edge.engine.memory_bytes() == 0).await;
+    until("it is given up", || edge.engine.fills_in_flight() == 0).await;
+    assert_eq!(edge.engine.memory_bytes(), 0);
     gate.open();
     assert_eq!(edge.get("/a").await.x_cache(), "Miss");
     assert_eq!(origin.count(), 2);

@@ -1,3 +1,7 @@
+//! Ranges, conditions, methods, compression: what a viewer may ask for.
+//!
+//! Owns E-7, E-11 and E-14 on the wire. Never breaks a fill off: `fills.rs` does.
+
 use std::io::Read as _;
 
 use headwater::edge::policy::limits::Limits;

@@ -1,3 +1,7 @@
+//! Layers, the shield, invalidations, and where bodies are kept.
+//!
+//! Owns E-9, E-12 and E-13 on the wire, and the bound on memory. Never looks at fields.
+
 use std::time::Duration;
 
 use headwater::edge::policy::invalidation::Item;
