@@ -25,9 +25,9 @@ cache_policy = \"CachingOptimized\"
 ";
 
 fn with(text: &str, flags: &Flags) -> Result<Settings, Vec<String>> {
-    Settings::parse(Path::new("edge.toml"), text, flags).map_err(|error| match error {
+    Settings::parse(Path::new("edge.toml"), text, flags).map_err(|error| match &error {
         ConfigError::Invalid { problems } => problems.iter().map(ToString::to_string).collect(),
-        other => vec![other.to_string()],
+        ConfigError::Unreadable { .. } => panic!("{error}"),
     })
 }
 
@@ -260,6 +260,9 @@ fn one_flag_cannot_name_two_origins() {
     );
 }
 
+/// Puts a line where its key belongs.
+type Place<'a> = &'a dyn Fn(&str) -> String;
+
 /// Each number at its limits, and one past each.
 #[test]
 fn every_limit_holds_at_the_edge_and_one_past_it() {
@@ -271,7 +274,6 @@ fn every_limit_holds_at_the_edge_and_one_past_it() {
     let desk = |line: &str| format!("[desk]\n{line}");
     let limits = |line: &str| format!("[limits]\n{line}");
     let listener = |line: &str| format!("[listener]\n{line}");
-    type Place<'a> = &'a dyn Fn(&str) -> String;
     let cases: [(Place<'_>, &str, i64, i64); 16] = [
         (&origin, "connection_attempts", 1, 3),
         (&origin, "connection_timeout", 1, 10),

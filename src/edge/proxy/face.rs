@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, Entry, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -222,10 +222,7 @@ impl Connection {
             connection: self.number,
             http_1_0: request.version() == Version::HTTP_10,
         };
-        let mut exchange = self.face.engine.handle(viewer, request).await;
-        if exchange.response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            close(exchange.response.headers_mut()); // fact 42
-        }
+        let exchange = self.face.engine.handle(viewer, request).await;
         match noted {
             Some(noted) => self.count(noted, exchange, pop),
             None => exchange
@@ -347,14 +344,10 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         headers.insert(X_CACHE, XCache::Error.to_value());
         if self == Self::NoHost {
-            close(headers); // it may be the rest of something else
+            headers.insert(CONNECTION, HeaderValue::from_static("close")); // it may be the rest of something else
         }
         response
     }
-}
-
-fn close(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// A POP by its index or its name.
@@ -371,8 +364,56 @@ fn find_pop(value: &HeaderValue, pops: &[Pop]) -> Option<usize> {
 /// The POP that a viewer's address leads to, the same in every run. It is the address alone, as with DNS: all clients on
 /// one machine meet one POP.
 fn pop_of(address: SocketAddr, pops: usize) -> usize {
-    let mut hasher = rustc_hash::FxHasher::default();
+    let mut hasher = std::hash::DefaultHasher::new(); // whose keys are fixed, and whose every bit is good
     address.ip().hash(&mut hasher);
     let hash = usize::try_from(hasher.finish() >> 32).unwrap_or(0);
     hash.checked_rem(pops).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::policy::topology::{Placement, Topology, TopologySettings};
+
+    fn pops(count: usize) -> Vec<Pop> {
+        let settings = TopologySettings {
+            pops: count,
+            nodes_per_pop: 1,
+            nodes_per_regional: 1,
+            placement: Placement::ByKey,
+            shield: None,
+        };
+        Topology::new(settings).unwrap().pops
+    }
+
+    fn find(text: &str, pops: &[Pop]) -> Option<usize> {
+        find_pop(&HeaderValue::from_str(text).unwrap(), pops)
+    }
+
+    #[test]
+    fn a_pop_is_found_by_each_of_its_names_and_by_no_other() {
+        let pops = pops(750);
+        for (index, pop) in pops.iter().enumerate() {
+            assert_eq!(find(&index.to_string(), &pops), Some(index));
+            assert_eq!(find(&pop.name, &pops), Some(index), "{}", pop.name);
+        }
+        for wrong in ["750", "-1", "", "FRA", "1.0", "99999999999999999999"] {
+            assert_eq!(find(wrong, &pops), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_spread_over_all_pops_and_ports_do_not_matter() {
+        let mut seen = [0; 10];
+        for host in 0..=255 {
+            let address = SocketAddr::from(([192, 0, 2, host], 1000));
+            let pop = pop_of(address, seen.len());
+            assert_eq!(
+                pop,
+                pop_of(SocketAddr::from(([192, 0, 2, host], 2)), seen.len())
+            );
+            seen[pop] += 1;
+        }
+        assert!(seen.iter().all(|count| *count > 5), "{seen:?}");
+    }
 }

@@ -279,3 +279,84 @@ fn line(record: Record, sink: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer(&mut *sink, &Line::from(record))?;
     sink.write_all(b"\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(status: StatusCode) -> Record {
+        let request = Request::get("/a?b=c").header(HOST, "h").body(()).unwrap();
+        let response = Response::builder().status(status).body(()).unwrap();
+        Record {
+            ended: Timestamp::UNIX_EPOCH,
+            location: Arc::from("FRA56-P1"),
+            domain: Arc::from("d"),
+            address: "127.0.0.1:9".parse().unwrap(),
+            asked: Asked::of(&request),
+            answered: Answered::of(&response, Some(7)),
+            sent: 7,
+            result: ResultType::Hit,
+            decided: ResultType::Hit,
+            detailed: "Hit",
+            request_id: "id".to_owned(),
+            range: None,
+            taken: Duration::from_millis(2),
+            first_byte: Duration::from_millis(1),
+        }
+    }
+
+    /// Hands what is written to a test, and waits to be allowed to go on.
+    struct Sink {
+        written: SyncSender<Vec<u8>>,
+        allowed: Receiver<()>,
+    }
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.allowed.recv(); // nobody forbids it any more when the test has gone on
+            let _ = self.written.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_has_cloudfronts_fields_and_counts_heads_apart_from_bodies() {
+        let line = serde_json::to_value(Line::from(record(StatusCode::OK))).unwrap();
+        assert_eq!(line["date"], "1970-01-01");
+        assert_eq!(line["cs-uri-stem"], "/a");
+        assert_eq!(line["cs-uri-query"], "b=c");
+        assert_eq!(line["sc-body-bytes"], 7);
+        assert_eq!(line["sc-bytes"], "HTTP/1.1 200 OK\r\n\r\n".len() + 7);
+        assert_eq!(
+            line["cs-bytes"],
+            "GET /a?b=c HTTP/1.1\r\nhost: h\r\n\r\n".len()
+        );
+        assert_eq!(line["cs(User-Agent)"], "-");
+    }
+
+    #[test]
+    fn a_stuck_disk_loses_lines_and_never_stops_who_logs() {
+        let (written, lines) = sync_channel(1);
+        let (allow, allowed) = sync_channel(0);
+        let sink = Sink { written, allowed };
+        let (log, writer) = RecordLog::start(Box::new(sink)).unwrap();
+        let surplus = 100;
+        for _ in 0..QUEUE_LINES_MAX + LINES_PER_FLUSH + surplus {
+            log.put(record(StatusCode::OK)); // would hang here
+        }
+        let lost = log.lost.load(Ordering::Relaxed);
+        assert!(lost > 0, "the queue has no bound");
+        drop(allow);
+        let reader =
+            std::thread::spawn(move || lines.iter().flatten().filter(|b| *b == b'\n').count());
+        drop(log);
+        writer.finish();
+        let written = reader.join().unwrap() as u64;
+        let put = (QUEUE_LINES_MAX + LINES_PER_FLUSH + surplus) as u64;
+        assert_eq!(written + lost, put);
+    }
+}
