@@ -101,6 +101,10 @@ mod edge_cli;
 mod edge_engine;
 /// `config/edge.toml` and files like it.
 mod edge_settings;
+/// The public HTTP cache test suite, with every failure explained.
+mod edge_suite;
+/// The rules that need real bytes: collapsing, broken fills, the origin's view, conservation, clients.
+mod edge_wire;
 
 // Devices and real clients.
 /// A real apt repository as one release, used by apt.

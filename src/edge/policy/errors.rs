@@ -26,20 +26,24 @@ impl ErrorTtls {
 
 /// What to do with an answer whose status is 400 or above.
 ///
-/// Kept for the greater of the error-caching minimum TTL and what the origin says (by `s-maxage` or `max-age`, clamped
-/// by MaxTTL as any other lifetime). An error is never served stale.
+/// Kept for the greater of the error-caching minimum TTL and what the origin says (by `s-maxage`, `max-age` or `Expires`,
+/// clamped by MaxTTL as any other lifetime). An error is never served stale. `custom-error-pages-expiration` of AWS's
+/// guide has these rules, and which errors a prohibition keeps out of the cache.
 #[must_use]
 pub fn error_storage(status: u16, said: &Directives, ttl: &Ttl, errors: &ErrorTtls) -> Storage {
     let explicit = said.s_maxage.or(said.max_age);
     let is_kept = !ttl.max.is_zero()
         && match status {
-            // Also with `no-store`: AWS calls these "always cached", so that a failing origin is left in peace.
-            404 | 414 | 500..=504 => true,
-            // A choice: AWS does not say what `no-store, max-age=0` means here; the prohibition counts.
+            404 | 414 | 501 => !said.forbids && !said.no_cache,
+            // Whatever the origin says, so that a failing one is left in peace.
+            500 | 502..=504 => true,
+            // Not for `Expires` alone (fact 22). A choice: AWS does not say what `no-store, max-age=0` means here; the prohibition counts.
             400 | 403 | 405 | 412 | 415 => explicit.is_some() && !said.forbids && !said.no_cache,
             _ => false,
         };
-    let asked = explicit.unwrap_or_default().min(ttl.max);
+    let is_asked = !said.forbids && !said.no_cache;
+    let asked = explicit.or(said.expires).filter(|_| is_asked);
+    let asked = asked.unwrap_or_default().min(ttl.max);
     let fresh = errors.of(status).max(asked);
     if !is_kept || fresh.is_zero() {
         return Storage::Pass;
@@ -104,7 +108,19 @@ mod tests {
                 forbids: true,
                 ..silent
             };
-            assert_eq!(kept(&no_store), Some(10), "{row}, with no-store too");
+            let is_word_on_the_object = matches!(status, 404 | 414 | 501);
+            let expected = (!is_word_on_the_object).then_some(10);
+            assert_eq!(kept(&no_store), expected, "{row}: no-store");
+            let no_cache = Directives {
+                no_cache: true,
+                ..max_age(60)
+            };
+            assert_eq!(kept(&no_cache), expected, "{row}: no-cache");
+            let expires = Directives {
+                expires: Some(Duration::from_secs(60)),
+                ..silent
+            };
+            assert_eq!(kept(&expires), Some(60), "{row}: `Expires`");
         }
         for status in [400, 403, 405, 412, 415] {
             let row = format!("T19 {status} is kept when the origin gives it an age");

@@ -106,7 +106,38 @@ impl Face {
             tracker.wait().await;
         }
         invalidations.abort();
+        say_counted(&face.engine.stats());
     }
+}
+
+/// The books of the whole run (E-15): `viewer_bytes` are `hit_bytes` and `fill_bytes` together, `origin_requests` are the
+/// last layer's misses and refreshes.
+fn say_counted(stats: &engine::Stats) {
+    let engine::Stats {
+        viewer_requests,
+        viewer_bytes,
+        hit_bytes,
+        fill_bytes,
+        origin_requests,
+        last_layer_misses,
+        last_layer_refreshes,
+        origin_bytes,
+        collapsed,
+        shield_requests,
+    } = *stats;
+    tracing::info!(
+        viewer_requests,
+        viewer_bytes,
+        hit_bytes,
+        fill_bytes,
+        origin_requests,
+        last_layer_misses,
+        last_layer_refreshes,
+        origin_bytes,
+        collapsed,
+        shield_requests,
+        "answered {viewer_requests} requests of viewers with {origin_requests} to the origin"
+    );
 }
 
 async fn accept(

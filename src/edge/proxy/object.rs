@@ -16,8 +16,11 @@ use crate::edge::policy::cache::{AnswerHead, Validators, Want};
 use crate::edge::policy::freshness::Directives;
 use crate::edge::policy::spans::Span;
 
-/// RFC 9110 §7.6.1: these are between two neighbours. Length and range are said anew for each answer.
-const NOT_KEPT: [HeaderName; 9] = [
+/// RFC 1864, still in use; the `http` crate has no name for it.
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+
+/// RFC 9110 §7.6.1: these are between two neighbours. The length is said anew for each answer.
+const NOT_KEPT: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -26,7 +29,6 @@ const NOT_KEPT: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::CONTENT_LENGTH,
-    header::CONTENT_RANGE,
 ];
 
 /// The head of an answer without what is said anew each time.
@@ -117,6 +119,13 @@ impl Head {
         for name in listed.iter().chain(&NOT_KEPT).chain([&header::AGE]) {
             headers.remove(name);
         }
+        // RFC 9110 §14.4: it means something in these two only, and there the edge makes its own.
+        if matches!(
+            status,
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE
+        ) {
+            headers.remove(header::CONTENT_RANGE);
+        }
         let total = match status {
             StatusCode::PARTIAL_CONTENT => match &range {
                 ContentRange::Part { total, .. } => *total,
@@ -126,6 +135,8 @@ impl Head {
                 ContentRange::Unsatisfied { total } => Some(total),
                 _ => None,
             },
+            // RFC 9110 §15.3.5: it has no body and says no length; all of it is here.
+            StatusCode::NO_CONTENT => Some(0),
             _ => length,
         };
         let head = Self {
@@ -151,14 +162,15 @@ impl Head {
         }
     }
 
-    /// RFC 9111 §3.2: the fields of a 304 replace those that are kept, but for those that describe the bytes.
+    /// RFC 9111 §3.2: the fields of a 304 replace those that are kept, but for those that were made from the bytes.
     pub(super) fn refreshed_by(&self, newer: &Self) -> Self {
         let mut headers = self.headers.clone();
         for name in newer.headers.keys() {
-            if matches!(
+            let is_of_the_bytes = matches!(
                 *name,
-                header::CONTENT_ENCODING | header::CONTENT_TYPE | header::ETAG
-            ) {
+                header::CONTENT_ENCODING | header::CONTENT_RANGE | header::ETAG
+            );
+            if is_of_the_bytes || name == CONTENT_MD5 {
                 continue;
             }
             headers.remove(name);

@@ -99,13 +99,15 @@ impl Pool {
         body: &mut Option<Incoming>,
         deadline: Option<Instant>,
     ) -> Result<Response<Live>, Failure> {
-        if body.is_none() && question.method.is_safe() {
-            while let Some(sender) = self.checkout().await {
-                match self.send(sender, question, None, deadline).await {
-                    // The origin closed it while we were about to use it: not its failure, so not an attempt.
-                    Err((_, true)) => {}
-                    result => return result.map_err(|(failure, _)| failure),
-                }
+        if body.is_none()
+            && question.method.is_safe()
+            && let Some(sender) = self.checkout().await
+        {
+            match self.send(sender, question, None, deadline).await {
+                // The origin may have closed it while we were about to use it: that is not its failure, so not an
+                // attempt. Once: what ends a new connection too is the question.
+                Err((_, true)) => {}
+                result => return result.map_err(|(failure, _)| failure),
             }
         }
         let sender = self.connect(deadline).await?;

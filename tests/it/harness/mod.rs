@@ -1,17 +1,21 @@
 //! What every test of the executable stands on.
 //!
 //! `cli` runs commands, `fixture` and `huge` make what is published, `origin` starts and kills servers,
-//! `wire` speaks HTTP byte by byte, `script` runs raw exchanges, `proc` reads
+//! `process` runs other programs that listen, `wire` speaks HTTP byte by byte, `script` runs raw exchanges, `proc` reads
 //! what the kernel knows about a process, `table` runs rows. Never imports the
 //! library under test. Read `origin` first.
 
 pub mod cli;
+pub mod edge;
 pub mod fixture;
 pub mod huge;
 pub mod origin;
 pub mod proc;
+pub mod process;
 pub mod script;
 pub mod table;
+pub mod upstream;
+pub mod viewer;
 pub mod wire;
 
 use std::time::{Duration, Instant};

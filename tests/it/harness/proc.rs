@@ -60,3 +60,27 @@ pub fn is_established(server: u16, client: u16) -> bool {
             && state == Some(ESTABLISHED)
     })
 }
+
+/// Whether the process behind the port `server` has read everything that came from the loopback ports `clients`.
+pub fn has_read_all(server: u16, clients: &[u16]) -> bool {
+    let table = fs::read_to_string("/proc/net/tcp").expect("the kernel's table of connections");
+    let server = format!(":{server:04X}");
+    let read: std::collections::HashSet<u16> = table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let (local, remote, _state, queues) = (
+                fields.next()?,
+                fields.next()?,
+                fields.next()?,
+                fields.next()?,
+            );
+            // `tx_queue:rx_queue`: bytes that nobody has read yet are in the second.
+            let is_read = queues.ends_with(":00000000");
+            let client = u16::from_str_radix(remote.rsplit(':').next()?, 16).ok()?;
+            (local.ends_with(&server) && is_read).then_some(client)
+        })
+        .collect();
+    clients.iter().all(|client| read.contains(client))
+}

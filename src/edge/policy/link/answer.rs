@@ -52,16 +52,19 @@ pub fn restrict(headers: &mut HeaderMap, behaviour: &Behaviour) {
 /// `None`: there is no `Vary`.
 fn kept_vary(headers: &HeaderMap, behaviour: &Behaviour) -> Option<String> {
     headers.get(VARY)?;
+    let is_kept = |name: &HeaderName| {
+        *name == ACCEPT_ENCODING
+            || *name == COOKIE
+            || behaviour.forward.all_headers
+            || behaviour.forward.headers.contains(name)
+            || behaviour.cache.key.headers.contains(name)
+    };
+    // `*` names no header: it stays, for it says how the answer is kept (fact 16). Each is spelt as the origin does.
     let kept: Vec<_> = members(headers, &VARY)
-        .filter_map(|member| HeaderName::from_bytes(member).ok())
-        .filter(|name| {
-            *name == ACCEPT_ENCODING
-                || *name == COOKIE
-                || behaviour.forward.all_headers
-                || behaviour.forward.headers.contains(name)
-                || behaviour.cache.key.headers.contains(name)
+        .filter(|member| {
+            *member == b"*" || HeaderName::from_bytes(member).is_ok_and(|name| is_kept(&name))
         })
-        .map(|name| name.to_string())
+        .filter_map(|member| std::str::from_utf8(member).ok())
         .collect();
     Some(kept.join(", "))
 }
@@ -165,12 +168,13 @@ mod tests {
                 "fact 16",
                 &plain,
                 "Accept-Encoding",
-                Some("accept-encoding"),
+                Some("Accept-Encoding"),
             ),
-            ("fact 16", &plain, "Cookie, X-Ring", Some("cookie")),
+            ("fact 16", &plain, "Cookie, X-Ring", Some("Cookie")),
             ("fact 16", &plain, "X-Ring, User-Agent", None),
-            ("fact 16", &plain, "*", None),
-            ("fact 16", &ring, "User-Agent, X-Ring", Some("x-ring")),
+            ("fact 16", &plain, "*", Some("*")),
+            ("fact 16", &plain, "X-Ring, *", Some("*")),
+            ("fact 16", &ring, "User-Agent, X-Ring", Some("X-Ring")),
         ] {
             let mut answer = headers(&[("vary", vary), ("set-cookie", "a=1")]);
             restrict(&mut answer, behaviour);
