@@ -31,6 +31,7 @@ mod retire;
 mod rollback;
 mod serve;
 mod show;
+mod simulate;
 mod verify;
 
 pub use failure::{Exit, Failure};
@@ -76,6 +77,7 @@ enum Command {
     Prune(prune::Typed),
     Serve(serve::Typed),
     Get(get::Typed),
+    Simulate(simulate::Typed),
     Config(config::Typed),
     Demo(demo::Typed),
     Completions(completions::Typed),
@@ -133,6 +135,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Prune(typed) => typed.run(context),
         Command::Serve(typed) => typed.run(context),
         Command::Get(typed) => typed.run(context),
+        Command::Simulate(typed) => typed.run(context),
         Command::Config(typed) => typed.run(context),
         Command::Demo(typed) => typed.run(context),
         Command::Completions(typed) => typed.run(context),
