@@ -2,6 +2,8 @@
 //!
 //! Owns the flags, the table and the JSON document. Never simulates: `fleet/` does; never draws: `fleet/report/` does.
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,11 +17,14 @@ use crate::fleet::comparison::{self, Comparison, Request, Run};
 use crate::fleet::cost::Prices;
 use crate::fleet::engine::Engine;
 use crate::fleet::outcome::Front;
+use crate::fleet::report::{self, DISCLAIMER};
+use crate::fleet::rows::{ROWS, front_name, print_usd};
 use crate::fleet::scenario::{Changes, DEFAULT_NAME, Scenario};
 use crate::fleet::summary::Summary;
 use crate::fleet::units::{
-    DURATION_WANTED, SIZE_WANTED, parse_duration, parse_size, print_count, print_number, print_size,
+    DURATION_WANTED, SIZE_WANTED, parse_duration, parse_size, print_count, print_duration,
 };
+use crate::fleet::verdict::verdict;
 
 /// Simulate a release to a whole fleet, without and with an edge, and its cost
 #[derive(Args, Debug)]
@@ -70,6 +75,14 @@ pub(super) struct Typed {
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
 
+    /// Write a report with plots: one HTML file that needs no network
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+
+    /// Write the plot of what the origin sends as a picture
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
+
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -116,8 +129,49 @@ impl Typed {
         let bar = context.output.share_bar();
         let comparison = comparison::compare(request, &prices, &bar);
         bar.finish();
+        if let Some(path) = &self.report {
+            let page = report::html(&comparison, &prices, &self.again());
+            write_new(path, &page)?;
+        }
+        if let Some(path) = &self.svg {
+            write_new(path, &report::svg(&comparison))?;
+        }
         let told = Told::new(&comparison, &prices);
         context.output.report(Form::of(self.json), &told)
+    }
+
+    /// The command line that makes this answer again.
+    fn again(&self) -> String {
+        let mut words = vec!["headwater simulate".to_owned()];
+        words.extend(
+            self.scenario
+                .as_ref()
+                .map(|path| path.display().to_string()),
+        );
+        let mut flag = |name: &str, value: Option<String>| {
+            words.extend(value.map(|value| format!("--{name} {value}")));
+        };
+        let word = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
+            value().map(|value| value.get_name().to_owned())
+        };
+        flag("devices", self.devices.map(|devices| devices.to_string()));
+        flag(
+            "artifact-size",
+            self.artifact_size.map(|bytes| bytes.to_string()),
+        );
+        flag(
+            "window",
+            self.window
+                .map(|window| print_duration(window).replace(' ', "")),
+        );
+        flag("edge", word(&|| self.edge.to_possible_value()));
+        flag("shield", word(&|| self.shield?.to_possible_value()));
+        flag("engine", word(&|| self.engine.to_possible_value()));
+        flag("seed", Some(self.seed.to_string()));
+        let path = |path: &PathBuf| path.display().to_string();
+        flag("prices", self.prices.as_ref().map(path));
+        flag("report", self.report.as_ref().map(path));
+        words.join(" ")
     }
 
     fn request(&self, prices: &Prices) -> Result<Request, Failure> {
@@ -162,6 +216,35 @@ impl Typed {
     }
 }
 
+/// Puts a whole file in its place, or none: whoever looks at the old one keeps it until then.
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |source| {
+        let path = path.display().to_string();
+        Failure::new(Exit::Failed, WriteError { path, source })
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // As any file that a program makes: the umask says who may read it.
+    let permissions = std::fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new()
+        .prefix(".headwater-report-")
+        .permissions(permissions)
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{path}`")]
+struct WriteError {
+    path: String,
+    source: std::io::Error,
+}
+
 fn load(path: &Path, prices: &Prices) -> Result<Scenario, Failure> {
     let failure = match Scenario::load(path, &prices.instances) {
         Ok(scenario) => return Ok(scenario),
@@ -170,10 +253,6 @@ fn load(path: &Path, prices: &Prices) -> Result<Scenario, Failure> {
     let hint = format!("without a file the scenario is {DEFAULT_NAME}; config/scenarios/ has more");
     Err(failure.hint_on(Exit::NotFound, hint))
 }
-
-/// What the edge is, in every form of the answer.
-const WHAT: &str =
-    "a simulation: the edge is a model of CloudFront's documented behaviour, not CloudFront";
 
 #[derive(Serialize)]
 struct Told<'a> {
@@ -212,7 +291,7 @@ impl<'a> Told<'a> {
             },
             devices: scenario.devices,
             window_s: scenario.window.as_secs_f64(),
-            simulation: WHAT,
+            simulation: DISCLAIMER,
             prices_as_of: &prices.as_of,
             without_edge: summary(Front::None),
             with_edge: with_shield.or_else(|| summary(Front::Edge)),
@@ -227,23 +306,26 @@ impl Report for Told<'_> {
     fn to_text(&self) -> String {
         let runs = &self.comparison.runs;
         let mut header = vec![("", Column::Left)];
-        header.extend(runs.iter().map(|run| (title(run.front), Column::Right)));
-        let rows = ROWS.iter().map(|(name, cell)| {
-            let mut cells = vec![(*name).to_owned()];
-            cells.extend(runs.iter().map(|run| cell(&run.summary)));
+        let titles: Vec<String> = runs
+            .iter()
+            .map(|run| front_name(run.front).to_uppercase())
+            .collect();
+        header.extend(titles.iter().map(|title| (title.as_str(), Column::Right)));
+        let line = |name: String, cell: &dyn Fn(&Run) -> String| {
+            let mut cells = vec![name];
+            cells.extend(runs.iter().map(cell));
             cells
-        });
+        };
+        let rows = ROWS
+            .iter()
+            .map(|row| line(row.name.to_owned(), &|run| (row.cell)(&run.summary)));
         let costs = runs.first().map(|run| run.summary.cost_usd.rows());
-        let costs = costs
-            .into_iter()
-            .flatten()
-            .enumerate()
-            .map(|(at, (name, _))| {
-                let mut cells = vec![format!("$ {name}")];
-                let of = |run: &Run| print_number(run.summary.cost_usd.rows()[at].1);
-                cells.extend(runs.iter().map(of));
-                cells
-            });
+        let costs = costs.into_iter().flatten().enumerate();
+        let costs = costs.map(|(at, (name, _usd))| {
+            line(format!("$ {name}"), &|run| {
+                print_usd(run.summary.cost_usd.rows()[at].1)
+            })
+        });
         let Self {
             scenario,
             seed,
@@ -251,73 +333,18 @@ impl Report for Told<'_> {
             devices,
             ..
         } = self;
-        let devices = print_count(*devices);
-        format!(
-            "{WHAT}\nscenario {scenario}, {devices} devices, seed {seed}, {engine} engine, list prices of {}\n\n{}\n{}\n",
+        let mut text = format!(
+            "{DISCLAIMER}\nscenario {scenario}, {} devices, seed {seed}, {engine} engine, list prices of {}\n\n{}\n",
+            print_count(*devices),
             self.prices_as_of,
             table(&header, rows.chain(costs)),
-            self.plans,
-        )
+        );
+        for sentence in verdict(self.comparison) {
+            text.push_str(&sentence);
+            text.push('\n');
+        }
+        text.push_str(self.plans);
+        text.push('\n');
+        text
     }
-}
-
-fn title(front: Front) -> &'static str {
-    match front {
-        Front::None => "WITHOUT EDGE",
-        Front::Edge => "WITH EDGE",
-        Front::EdgeAndShield => "EDGE + SHIELD",
-    }
-}
-
-/// A line of the table: its name, and what it shows of a run.
-type Row = (&'static str, fn(&Summary) -> String);
-
-const ROWS: [Row; 19] = [
-    ("origin requests", |run| print_count(run.origin.requests)),
-    ("origin bytes", |run| print_size(run.origin.bytes)),
-    ("origin mean Gb/s", |run| print_number(run.origin.mean_gbps)),
-    ("origin peak Gb/s", |run| print_number(run.origin.peak_gbps)),
-    ("  demanded", |run| {
-        print_number(run.origin.peak_demand_gbps)
-    }),
-    ("origin peak requests/s", |run| {
-        print_number(run.origin.peak_requests_per_s)
-    }),
-    ("origin requests failed", |run| {
-        print_count(run.origin.failed)
-    }),
-    ("instances needed", |run| {
-        print_count(run.origin.instances_needed)
-    }),
-    ("instances at most", |run| {
-        print_count(run.origin.instances_peak)
-    }),
-    ("edge requests", |run| print_count(run.edge.requests)),
-    ("edge hit ratio", |run| print_share(run.edge.hit_ratio)),
-    ("edge byte hit ratio", |run| {
-        print_share(run.edge.byte_hit_ratio)
-    }),
-    ("edge collapsed", |run| print_count(run.edge.collapsed)),
-    ("devices updated", |run| print_count(run.fleet.updated)),
-    ("devices failed", |run| print_count(run.fleet.failed)),
-    ("devices late", |run| print_count(run.fleet.late)),
-    ("50 % have it after", |run| print_time(run.fleet.t50_s)),
-    ("90 %", |run| print_time(run.fleet.t90_s)),
-    ("99 %", |run| print_time(run.fleet.t99_s)),
-];
-
-/// Hit ratios differ in their last digits: five decimals of a percentage.
-fn print_share(share: f64) -> String {
-    format!("{:.4} %", share * 100.0)
-}
-
-fn print_time(seconds: Option<f64>) -> String {
-    seconds.map_or_else(
-        || "never".to_owned(),
-        |seconds| {
-            crate::fleet::units::print_duration(Duration::from_secs(crate::fleet::units::round(
-                seconds,
-            )))
-        },
-    )
 }

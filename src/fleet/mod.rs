@@ -11,6 +11,8 @@ pub mod engine;
 pub mod outcome;
 pub mod regions;
 pub mod report;
+pub mod rows;
 pub mod scenario;
 pub mod summary;
 pub mod units;
+pub mod verdict;
