@@ -125,3 +125,163 @@ impl Attempts {
         Some(self.completion_timeout?.saturating_sub(elapsed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::distribution::testing;
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// How often the origin is asked when every attempt fails like this, and the status in the end.
+    fn exhausted(attempts: u32, method: &Method, failure: Failure) -> (u32, u16) {
+        let link = OriginLink {
+            connection_attempts: attempts,
+            ..testing::behaviour().origin
+        };
+        let mut plan = Attempts::new(&link, method);
+        for asked in 1.. {
+            if let Next::GiveUp(failure) = plan.failed(failure, SECOND) {
+                return (asked, failure.status());
+            }
+        }
+        unreachable!("the loop ends with an answer");
+    }
+
+    #[test]
+    fn e10_attempts() {
+        use Failure::{
+            Connect, ConnectTimeout, ContentRangeLength, HeadTooLarge, Invalid, Lost, Name,
+            ReadTimeout, TooLarge,
+        };
+        for (row, attempts, method, failure, expected) in [
+            (
+                "T48 no connection: tried as often as configured",
+                3,
+                Method::GET,
+                Connect,
+                (3, 502),
+            ),
+            ("T48 twice", 2, Method::GET, Connect, (2, 502)),
+            ("T48 once", 1, Method::GET, Connect, (1, 502)),
+            (
+                "T48 a number that is none is 1",
+                0,
+                Method::GET,
+                Connect,
+                (1, 502),
+            ),
+            (
+                "T48 nothing was sent: any method",
+                3,
+                Method::POST,
+                Connect,
+                (3, 502),
+            ),
+            ("T48 no name", 3, Method::GET, Name, (3, 502)),
+            (
+                "T49 no connection in time",
+                3,
+                Method::GET,
+                ConnectTimeout,
+                (3, 504),
+            ),
+            ("T49 any method", 3, Method::PUT, ConnectTimeout, (3, 504)),
+            (
+                "T50 no answer in time",
+                3,
+                Method::GET,
+                ReadTimeout,
+                (3, 504),
+            ),
+            ("T50 HEAD as GET", 3, Method::HEAD, ReadTimeout, (3, 504)),
+            (
+                "T50 no other method twice",
+                3,
+                Method::POST,
+                ReadTimeout,
+                (1, 504),
+            ),
+            (
+                "T50 no other method twice",
+                3,
+                Method::OPTIONS,
+                ReadTimeout,
+                (1, 504),
+            ),
+            ("T51 a lost connection", 3, Method::GET, Lost, (3, 502)),
+            (
+                "T51 not what may have been done already",
+                3,
+                Method::DELETE,
+                Lost,
+                (1, 502),
+            ),
+            ("T51 no HTTP", 3, Method::GET, Invalid, (1, 502)),
+            (
+                "T53 a header block that is too large",
+                3,
+                Method::GET,
+                HeadTooLarge,
+                (1, 502),
+            ),
+            (
+                "T53 the range is not the announced one",
+                3,
+                Method::GET,
+                ContentRangeLength,
+                (1, 502),
+            ),
+            ("T53 more than 50 GB", 3, Method::GET, TooLarge, (1, 502)),
+        ] {
+            let found = exhausted(attempts, &method, failure);
+            assert_eq!(found, expected, "{row}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn e10_the_completion_timeout_spans_all_attempts() {
+        let mut link = testing::behaviour().origin;
+        let unlimited = Attempts::new(&link, &Method::GET);
+        assert_eq!(
+            unlimited.time_left(Duration::MAX),
+            None,
+            "T50 none by default"
+        );
+        link.completion_timeout = Some(5 * SECOND);
+        let mut plan = Attempts::new(&link, &Method::GET);
+        assert_eq!(plan.time_left(2 * SECOND), Some(3 * SECOND), "T50");
+        assert_eq!(
+            plan.failed(Failure::Connect, 4 * SECOND),
+            Next::Again,
+            "T50"
+        );
+        let ended = plan.failed(Failure::Connect, 5 * SECOND);
+        assert_eq!(ended, Next::GiveUp(Failure::Completion), "T50 used up");
+        assert_eq!(Failure::Completion.status(), 504, "T50");
+    }
+
+    #[test]
+    fn e10_every_failure_has_a_name_for_the_log() {
+        for (row, failure, expected) in [
+            ("T48", Failure::Name, "OriginDnsError"),
+            ("T48", Failure::Connect, "OriginConnectError"),
+            ("T49", Failure::ConnectTimeout, "OriginConnectError"),
+            ("T50", Failure::ReadTimeout, "OriginCommError"),
+            ("T51", Failure::Lost, "OriginReadError"),
+            ("T51", Failure::Invalid, "OriginInvalidResponseError"),
+            ("T53", Failure::HeadTooLarge, "OriginHeaderTooBigError"),
+            (
+                "T53",
+                Failure::ContentRangeLength,
+                "OriginContentRangeLengthError",
+            ),
+        ] {
+            assert_eq!(
+                failure.detailed_result_type(),
+                expected,
+                "{row} {failure:?}"
+            );
+        }
+    }
+}

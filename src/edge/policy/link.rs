@@ -1,9 +1,9 @@
 //! E-10: what goes to the origin and what comes back to the viewer.
 //!
-//! Owns the header tables of facts 16, 40 and 41. Never opens a connection; what is tried again when one fails is in
-//! `attempts.rs`, what is refused before all this in `admission.rs`.
+//! Owns the header table of fact 40; `link/answer.rs` has the way back. Never opens a connection; what is tried again when
+//! one fails is in `attempts.rs`, what is refused before all this in `admission.rs`.
 
-use std::time::SystemTime;
+mod answer;
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, EXPECT,
@@ -13,9 +13,11 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Uri};
 
-use super::directives::{self, members};
+use super::directives::members;
 use super::distribution::Behaviour;
 use super::key;
+
+pub use answer::{from_origin, restrict, to_viewer};
 
 /// Who asks, and how the edge names itself.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +33,6 @@ pub struct Hop<'a> {
 }
 
 const X_AMZ_CF_ID: HeaderName = HeaderName::from_static("x-amz-cf-id");
-const X_AMZ_CF_POP: HeaderName = HeaderName::from_static("x-amz-cf-pop");
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Fields that belong to one connection (RFC 9110 §7.6.1), beside those that `Connection` names.
@@ -163,66 +163,6 @@ fn set_accept_encoding(headers: &mut HeaderMap, viewer: &HeaderMap, behaviour: &
     }
 }
 
-/// Changes an origin's answer before it is read, kept or delivered: fields of the one connection go (RFC 9111 §3.1), and
-/// `Date` is set to the time it was `received` where it is missing or no date (RFC 9110 §6.6.1).
-pub fn from_origin(headers: &mut HeaderMap, received: SystemTime) {
-    remove_hop_by_hop(headers);
-    if headers.get(DATE).and_then(directives::date).is_none() {
-        set(headers, DATE, Some(httpdate::fmt_http_date(received)));
-    }
-}
-
-/// Changes an answer's header block for the viewer: removes what CloudFront removes, sets `Via`, `X-Cache`,
-/// `X-Amz-Cf-Pop`, `X-Amz-Cf-Id`. `Age` is the caller's.
-pub fn to_viewer(headers: &mut HeaderMap, x_cache: super::record::XCache, hop: &Hop<'_>) {
-    remove_hop_by_hop(headers);
-    headers.insert(X_CACHE, x_cache.to_value());
-    set(headers, VIA, Some(via(hop)));
-    set(headers, X_AMZ_CF_POP, Some(hop.pop.to_owned()));
-    set(headers, X_AMZ_CF_ID, Some(hop.request_id.to_owned()));
-}
-
-/// What of an answer depends on how its path is configured: `Set-Cookie` goes unless cookies are forwarded, `Vary` keeps
-/// what is forwarded (fact 16).
-pub fn restrict(headers: &mut HeaderMap, behaviour: &Behaviour) {
-    if !behaviour.forward.cookies && !behaviour.cache.key.cookies.any() {
-        headers.remove(SET_COOKIE);
-    }
-    let Some(vary) = kept_vary(headers, behaviour) else {
-        return;
-    };
-    headers.remove(VARY);
-    if !vary.is_empty() {
-        set(headers, VARY, Some(vary));
-    }
-}
-
-/// `None`: there is no `Vary`.
-fn kept_vary(headers: &HeaderMap, behaviour: &Behaviour) -> Option<String> {
-    headers.get(VARY)?;
-    let kept: Vec<_> = members(headers, &VARY)
-        .filter_map(|member| HeaderName::from_bytes(member).ok())
-        .filter(|name| {
-            *name == ACCEPT_ENCODING
-                || *name == COOKIE
-                || behaviour.forward.all_headers
-                || behaviour.forward.headers.contains(name)
-                || behaviour.cache.key.headers.contains(name)
-        })
-        .map(|name| name.to_string())
-        .collect();
-    Some(kept.join(", "))
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    for name in named_by_connection(headers) {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
 /// What `Connection` names (RFC 9110 §7.6.1).
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     members(headers, &CONNECTION)
@@ -249,5 +189,332 @@ fn append_member(headers: &mut HeaderMap, viewer: &HeaderMap, name: HeaderName, 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
     if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
         headers.insert(name, value);
+    }
+}
+
+/// What the tests of both ways start from.
+#[cfg(test)]
+mod testing {
+    use super::*;
+
+    pub const HOP: Hop<'static> = Hop {
+        viewer: "192.0.2.2",
+        request_id: "id-1",
+        pop: "FRA56-P1",
+        via_host: "pop.example",
+    };
+
+    pub fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    /// All lines of a field, joined.
+    pub fn field(headers: &HeaderMap, name: &str) -> Option<String> {
+        let lines: Vec<_> = headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect();
+        (!lines.is_empty()).then(|| lines.join("|"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::distribution::{Forwarding, testing};
+    use super::super::key::Selection;
+    use super::testing::{HOP, field, headers};
+    use super::*;
+
+    fn forwarding(forward: Forwarding) -> Behaviour {
+        Behaviour {
+            forward,
+            ..testing::behaviour()
+        }
+    }
+
+    fn all_headers() -> Behaviour {
+        forwarding(Forwarding {
+            all_headers: true,
+            ..Forwarding::default()
+        })
+    }
+
+    #[test]
+    fn e10_what_the_edge_sets_itself() {
+        let none = &[][..];
+        for (row, lines, name, expected) in [
+            ("T51 its own name", none, "user-agent", "Amazon CloudFront"),
+            (
+                "T51 … not the viewer's",
+                &[("user-agent", "curl")],
+                "user-agent",
+                "Amazon CloudFront",
+            ),
+            (
+                "T51 the connection",
+                &[("connection", "close, x")],
+                "connection",
+                "Keep-Alive",
+            ),
+            ("T51 the id", none, "x-amz-cf-id", "id-1"),
+            (
+                "T51 … not the viewer's",
+                &[("x-amz-cf-id", "forged")],
+                "x-amz-cf-id",
+                "id-1",
+            ),
+            ("T51 the viewer", none, "x-forwarded-for", "192.0.2.2"),
+            (
+                "T51 the viewer, after those before",
+                &[("x-forwarded-for", "192.0.2.4,192.0.2.3")],
+                "x-forwarded-for",
+                "192.0.2.4,192.0.2.3,192.0.2.2",
+            ),
+            (
+                "T51 … on several lines",
+                &[("x-forwarded-for", "a"), ("x-forwarded-for", "b")],
+                "x-forwarded-for",
+                "a,b,192.0.2.2",
+            ),
+            (
+                "T51 its way",
+                &[("via", "1.0 a")],
+                "via",
+                "1.0 a,1.1 pop.example (CloudFront)",
+            ),
+        ] {
+            for behaviour in [testing::behaviour(), all_headers()] {
+                if behaviour.forward.all_headers && name == "user-agent" && !lines.is_empty() {
+                    continue; // asked for: the row below
+                }
+                let sent = to_origin(&Method::GET, &headers(lines), &behaviour, &HOP);
+                assert_eq!(
+                    field(&sent, name).as_deref(),
+                    Some(expected),
+                    "{row}: {lines:?}"
+                );
+            }
+        }
+        let sent = to_origin(
+            &Method::GET,
+            &headers(&[("user-agent", "curl")]),
+            &all_headers(),
+            &HOP,
+        );
+        assert_eq!(
+            field(&sent, "user-agent").as_deref(),
+            Some("curl"),
+            "T51 all headers"
+        );
+    }
+
+    #[test]
+    fn e10_headers() {
+        let named = |name: &'static str| {
+            forwarding(Forwarding {
+                headers: vec![HeaderName::from_static(name)],
+                ..Forwarding::default()
+            })
+        };
+        // Whether a field of the viewer goes on: by default, with all headers forwarded, when it is named.
+        for (row, name, by_default, with_all, by_name) in [
+            ("T51 removed", "accept", false, true, true),
+            ("T51 removed", "accept-charset", false, true, true),
+            ("T51 removed", "accept-language", false, true, true),
+            ("T51 removed", "referer", false, true, true),
+            ("T51 not the policy's", "x-ring", false, true, true),
+            ("T51 not the policy's", "origin", false, true, true),
+            ("T51 not the policy's", "pragma", false, true, true),
+            ("T51 not the policy's", "cache-control", false, true, true),
+            ("T51 the type of a body", "content-type", true, true, true),
+            (
+                "T51 only where it is named",
+                "authorization",
+                false,
+                false,
+                true,
+            ),
+            (
+                "T51 only where it is named",
+                "x-http-method-override",
+                false,
+                false,
+                true,
+            ),
+            ("T51 only where it is named", "host", false, false, true),
+            (
+                "T51 cookies have a switch of their own",
+                "cookie",
+                false,
+                false,
+                false,
+            ),
+            ("T51 always removed", "expect", false, false, false),
+            ("T51 always removed", "te", false, false, false),
+            ("T51 always removed", "trailer", false, false, false),
+            ("T51 always removed", "upgrade", false, false, false),
+            ("T51 always removed", "keep-alive", false, false, false),
+            (
+                "T51 always removed",
+                "transfer-encoding",
+                false,
+                false,
+                false,
+            ),
+            (
+                "T51 always removed",
+                "proxy-authenticate",
+                false,
+                false,
+                false,
+            ),
+            (
+                "T51 always removed",
+                "proxy-authorization",
+                false,
+                false,
+                false,
+            ),
+            (
+                "T51 always removed",
+                "proxy-connection",
+                false,
+                false,
+                false,
+            ),
+            (
+                "T51 always removed",
+                "x-forwarded-proto",
+                false,
+                false,
+                false,
+            ),
+            ("T51 always removed", "x-real-ip", false, false, false),
+            ("T51 always removed", "x-edge-pop", false, false, false),
+            ("T51 always removed", "x-edge-anything", false, false, false),
+            ("T51 the caller's", "range", false, false, false),
+            ("T51 the caller's", "if-none-match", false, false, false),
+            ("T51 the caller's", "content-length", false, false, false),
+        ] {
+            let viewer = headers(&[(name, "7")]);
+            let is_sent = |behaviour: &Behaviour| {
+                to_origin(&Method::GET, &viewer, behaviour, &HOP).contains_key(name)
+            };
+            assert_eq!(
+                is_sent(&testing::behaviour()),
+                by_default,
+                "{row}: {name} by default"
+            );
+            assert_eq!(
+                is_sent(&all_headers()),
+                with_all,
+                "{row}: {name} with all headers"
+            );
+            assert_eq!(is_sent(&named(name)), by_name, "{row}: {name} when named");
+            let mut keyed = testing::behaviour();
+            keyed.cache.key.headers = vec![HeaderName::from_static(name)];
+            assert_eq!(is_sent(&keyed), by_name, "{row}: {name} in the key");
+        }
+        let viewer = headers(&[
+            ("connection", "x-ring, Keep-Alive"),
+            ("x-ring", "1"),
+            ("x-other", "2"),
+        ]);
+        let sent = to_origin(&Method::GET, &viewer, &all_headers(), &HOP);
+        assert_eq!(field(&sent, "x-ring"), None, "T51 named by Connection");
+        assert_eq!(
+            field(&sent, "x-other").as_deref(),
+            Some("2"),
+            "T51 not named by Connection"
+        );
+        let viewer = headers(&[("authorization", "Basic x")]);
+        let sent = to_origin(&Method::POST, &viewer, &all_headers(), &HOP);
+        assert!(
+            sent.contains_key("authorization"),
+            "T51 what is never kept may be unlocked"
+        );
+    }
+
+    #[test]
+    fn e10_cookies_encodings_and_secrets_to_the_origin() {
+        let cookies = headers(&[("cookie", "a=1; id=2"), ("cookie", "b=3")]);
+        let sent_cookie = |behaviour: &Behaviour| {
+            field(
+                &to_origin(&Method::GET, &cookies, behaviour, &HOP),
+                "cookie",
+            )
+        };
+        let mut behaviour = testing::behaviour();
+        assert_eq!(sent_cookie(&behaviour), None, "T51 none by default");
+        behaviour.cache.key.cookies = Selection::Only(vec!["id".into()]);
+        assert_eq!(
+            sent_cookie(&behaviour).as_deref(),
+            Some("id=2"),
+            "T51 those of the key"
+        );
+        behaviour.forward.cookies = true;
+        assert_eq!(
+            sent_cookie(&behaviour).as_deref(),
+            Some("a=1; id=2; b=3"),
+            "T51 all"
+        );
+
+        let accepts = headers(&[("accept-encoding", "gzip, deflate, br")]);
+        let sent_encoding = |viewer: &HeaderMap, behaviour: &Behaviour| {
+            field(
+                &to_origin(&Method::GET, viewer, behaviour, &HOP),
+                "accept-encoding",
+            )
+        };
+        let mut behaviour = testing::behaviour();
+        assert_eq!(
+            sent_encoding(&accepts, &behaviour),
+            None,
+            "T9 a header as any other"
+        );
+        let with_all = sent_encoding(&accepts, &all_headers());
+        assert_eq!(
+            with_all.as_deref(),
+            Some("gzip, deflate, br"),
+            "T9 a header as any other"
+        );
+        behaviour.cache.key.gzip = true;
+        assert_eq!(
+            sent_encoding(&accepts, &behaviour).as_deref(),
+            Some("gzip"),
+            "T9"
+        );
+        let none = sent_encoding(&HeaderMap::new(), &behaviour);
+        assert_eq!(none.as_deref(), Some("identity"), "T9");
+
+        let mut behaviour = all_headers();
+        let secret = HeaderName::from_static("x-origin-secret");
+        behaviour.origin.custom_headers = vec![(secret, HeaderValue::from_static("s3"))];
+        let forged = headers(&[("x-origin-secret", "guess"), ("x-origin-secret", "again")]);
+        let sent = to_origin(&Method::GET, &forged, &behaviour, &HOP);
+        assert_eq!(
+            field(&sent, "x-origin-secret").as_deref(),
+            Some("s3"),
+            "T51 not the viewer's"
+        );
+    }
+
+    #[test]
+    fn e10_the_query_goes_to_the_origin_where_it_is_in_the_key_or_forwarded() {
+        let uri = "http://a.example/a%20b?x=1&v=2".parse().unwrap();
+        let mut behaviour = testing::behaviour();
+        assert_eq!(target(&uri, &behaviour), "/a%20b", "T51");
+        behaviour.cache.key.query = Selection::Only(vec!["v".into()]);
+        assert_eq!(target(&uri, &behaviour), "/a%20b?v=2", "T51");
+        behaviour.forward.query = true;
+        assert_eq!(target(&uri, &behaviour), "/a%20b?x=1&v=2", "T51");
     }
 }
