@@ -1,10 +1,23 @@
-//! E-10: what goes to the origin and what comes back to the viewer, attempts and time-outs.
+//! E-10: what goes to the origin and what comes back to the viewer.
 //!
-//! Owns the header tables of facts 40 and 41 and the order of attempts. Never opens a connection.
+//! Owns the header table of fact 40; `link/answer.rs` has the way back. Never opens a connection; what is tried again when
+//! one fails is in `attempts.rs`, what is refused before all this in `admission.rs`.
 
-use http::{HeaderMap, Method};
+mod answer;
 
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, EXPECT,
+    HOST, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    VARY, VIA,
+};
+use http::{HeaderMap, Method, Uri};
+
+use super::directives::members;
 use super::distribution::Behaviour;
+use super::key;
+
+pub use answer::{from_origin, restrict, to_viewer};
 
 /// Who asks, and how the edge names itself.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +32,49 @@ pub struct Hop<'a> {
     pub via_host: &'a str,
 }
 
-/// The header block of a request to the origin, made from the viewer's. The caller adds `Host`, `Range` and conditions.
+const X_AMZ_CF_ID: HeaderName = HeaderName::from_static("x-amz-cf-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Fields that belong to one connection (RFC 9110 §7.6.1), beside those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Removed whatever is forwarded (fact 40), and what the caller or this file sets anew. `X-Edge-*` goes as well.
+const NEVER_FORWARDED: [HeaderName; 15] = [
+    ACCEPT_ENCODING,
+    CONTENT_LENGTH,
+    COOKIE,
+    EXPECT,
+    HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("proxy-authorization"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+    X_AMZ_CF_ID,
+    IF_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+    RANGE,
+];
+
+/// Removed although all headers are forwarded, unless they are named: `Host`, so that the origin sees its own name, and
+/// `X-HTTP-Method-Override` (fact 40's table).
+const ONLY_BY_NAME: [HeaderName; 2] = [HOST, HeaderName::from_static("x-http-method-override")];
+
+/// The header block of a request to the origin, made from the viewer's. The caller adds `Host` (unless the behaviour forwards
+/// it and it is here), `Range`, conditions, and what frames a body.
+///
+/// A viewer's field is forwarded when it is in the key or named by the origin request policy, or when that forwards all. Of
+/// the rest only `Content-Type` goes on. `Authorization` of a GET or HEAD goes only where it is named: what it unlocked
+/// would be kept for everyone.
 #[must_use]
 pub fn to_origin(
     method: &Method,
@@ -27,11 +82,439 @@ pub fn to_origin(
     behaviour: &Behaviour,
     hop: &Hop<'_>,
 ) -> HeaderMap {
-    todo!("{method} {viewer:?} {behaviour:?} {hop:?}")
+    let mut headers = HeaderMap::with_capacity(viewer.len() + 6);
+    let named = named_by_connection(viewer);
+    for (name, value) in viewer {
+        if is_forwarded(method, name, behaviour) && !named.contains(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    let forwarded_cookies = if behaviour.forward.cookies {
+        &key::Selection::All
+    } else {
+        &behaviour.cache.key.cookies
+    };
+    set(
+        &mut headers,
+        COOKIE,
+        key::cookies(viewer, forwarded_cookies),
+    );
+    set_accept_encoding(&mut headers, viewer, behaviour);
+    headers
+        .entry(USER_AGENT)
+        .or_insert(HeaderValue::from_static("Amazon CloudFront"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Keep-Alive"));
+    append_member(&mut headers, viewer, X_FORWARDED_FOR, hop.viewer.to_owned());
+    append_member(&mut headers, viewer, VIA, via(hop));
+    set(&mut headers, X_AMZ_CF_ID, Some(hop.request_id.to_owned()));
+    for (name, value) in &behaviour.origin.custom_headers {
+        headers.insert(name, value.clone()); // a viewer cannot forge them
+    }
+    headers
 }
 
-/// Changes an answer's header block for the viewer: removes what CloudFront removes, sets `Via`, `X-Cache`,
-/// `X-Amz-Cf-Pop`, `X-Amz-Cf-Id`. `Age` is the caller's.
-pub fn to_viewer(headers: &mut HeaderMap, x_cache: super::record::XCache, hop: &Hop<'_>) {
-    todo!("{headers:?} {x_cache:?} {hop:?}")
+/// The path and query of a request to the origin: the whole query when it is forwarded, else what of it is in the key.
+#[must_use]
+pub fn target(uri: &Uri, behaviour: &Behaviour) -> String {
+    let mut target = uri.path().to_owned();
+    let query = if behaviour.forward.query {
+        &key::Selection::All
+    } else {
+        &behaviour.cache.key.query
+    };
+    key::push_query(&mut target, uri, query);
+    target
+}
+
+fn is_forwarded(method: &Method, name: &HeaderName, behaviour: &Behaviour) -> bool {
+    let is_always_removed = NEVER_FORWARDED.contains(name)
+        || HOP_BY_HOP.contains(name)
+        || name == VIA
+        || name == X_FORWARDED_FOR
+        || name.as_str().starts_with("x-edge-");
+    if is_always_removed {
+        return false;
+    }
+    let is_named =
+        behaviour.forward.headers.contains(name) || behaviour.cache.key.headers.contains(name);
+    if name == AUTHORIZATION && matches!(*method, Method::GET | Method::HEAD) {
+        return is_named;
+    }
+    is_named
+        || name == CONTENT_TYPE
+        || (behaviour.forward.all_headers && !ONLY_BY_NAME.contains(name))
+}
+
+/// Fact 17: normalised, or `identity`; with both flags off a header as any other.
+fn set_accept_encoding(headers: &mut HeaderMap, viewer: &HeaderMap, behaviour: &Behaviour) {
+    let parts = &behaviour.cache.key;
+    if parts.gzip || parts.brotli {
+        let encodings = key::accept_encoding(viewer, parts).unwrap_or("identity");
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encodings));
+        return;
+    }
+    let is_forwarded = behaviour.forward.all_headers
+        || behaviour.forward.headers.contains(&ACCEPT_ENCODING)
+        || parts.headers.contains(&ACCEPT_ENCODING);
+    if is_forwarded {
+        for value in viewer.get_all(ACCEPT_ENCODING) {
+            headers.append(ACCEPT_ENCODING, value.clone());
+        }
+    }
+}
+
+/// What `Connection` names (RFC 9110 §7.6.1).
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    members(headers, &CONNECTION)
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
+        .collect()
+}
+
+fn via(hop: &Hop<'_>) -> String {
+    format!("1.1 {} (CloudFront)", hop.via_host)
+}
+
+/// Sets a list field to the viewer's members and one more, written as AWS shows it for `X-Forwarded-For`: without spaces.
+fn append_member(headers: &mut HeaderMap, viewer: &HeaderMap, name: HeaderName, member: String) {
+    let before = viewer
+        .get_all(&name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let list: Vec<_> = before.chain([member.as_str()]).collect();
+    let list = list.join(",");
+    set(headers, name, Some(list));
+}
+
+/// Sets a field; a value that no field can hold is left out.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
+    if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+        headers.insert(name, value);
+    }
+}
+
+/// What the tests of both ways start from.
+#[cfg(test)]
+mod testing {
+    use super::*;
+
+    pub const HOP: Hop<'static> = Hop {
+        viewer: "192.0.2.2",
+        request_id: "id-1",
+        pop: "FRA56-P1",
+        via_host: "pop.example",
+    };
+
+    pub fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    /// All lines of a field, joined.
+    pub fn field(headers: &HeaderMap, name: &str) -> Option<String> {
+        let lines: Vec<_> = headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect();
+        (!lines.is_empty()).then(|| lines.join("|"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::distribution::{Forwarding, testing};
+    use super::super::key::Selection;
+    use super::testing::{HOP, field, headers};
+    use super::*;
+
+    fn forwarding(forward: Forwarding) -> Behaviour {
+        Behaviour {
+            forward,
+            ..testing::behaviour()
+        }
+    }
+
+    fn all_headers() -> Behaviour {
+        forwarding(Forwarding {
+            all_headers: true,
+            ..Forwarding::default()
+        })
+    }
+
+    #[test]
+    fn e10_what_the_edge_sets_itself() {
+        let none = &[][..];
+        for (row, lines, name, expected) in [
+            ("T51 its own name", none, "user-agent", "Amazon CloudFront"),
+            (
+                "T51 … not the viewer's",
+                &[("user-agent", "curl")],
+                "user-agent",
+                "Amazon CloudFront",
+            ),
+            (
+                "T51 the connection",
+                &[("connection", "close, x")],
+                "connection",
+                "Keep-Alive",
+            ),
+            ("T51 the id", none, "x-amz-cf-id", "id-1"),
+            (
+                "T51 … not the viewer's",
+                &[("x-amz-cf-id", "forged")],
+                "x-amz-cf-id",
+                "id-1",
+            ),
+            ("T51 the viewer", none, "x-forwarded-for", "192.0.2.2"),
+            (
+                "T51 the viewer, after those before",
+                &[("x-forwarded-for", "192.0.2.4,192.0.2.3")],
+                "x-forwarded-for",
+                "192.0.2.4,192.0.2.3,192.0.2.2",
+            ),
+            (
+                "T51 … on several lines",
+                &[("x-forwarded-for", "a"), ("x-forwarded-for", "b")],
+                "x-forwarded-for",
+                "a,b,192.0.2.2",
+            ),
+            (
+                "T51 its way",
+                &[("via", "1.0 a")],
+                "via",
+                "1.0 a,1.1 pop.example (CloudFront)",
+            ),
+        ] {
+            for behaviour in [testing::behaviour(), all_headers()] {
+                if behaviour.forward.all_headers && name == "user-agent" && !lines.is_empty() {
+                    continue; // asked for: the row below
+                }
+                let sent = to_origin(&Method::GET, &headers(lines), &behaviour, &HOP);
+                assert_eq!(
+                    field(&sent, name).as_deref(),
+                    Some(expected),
+                    "{row}: {lines:?}"
+                );
+            }
+        }
+        let sent = to_origin(
+            &Method::GET,
+            &headers(&[("user-agent", "curl")]),
+            &all_headers(),
+            &HOP,
+        );
+        assert_eq!(
+            field(&sent, "user-agent").as_deref(),
+            Some("curl"),
+            "T51 all headers"
+        );
+    }
+
+    #[test]
+    fn e10_headers() {
+        let named = |name: &'static str| {
+            forwarding(Forwarding {
+                headers: vec![HeaderName::from_static(name)],
+                ..Forwarding::default()
+            })
+        };
+        // Whether a field of the viewer goes on: by default, with all headers forwarded, when it is named.
+        for (row, name, by_default, with_all, by_name) in [
+            ("T51 removed", "accept", false, true, true),
+            ("T51 removed", "accept-charset", false, true, true),
+            ("T51 removed", "accept-language", false, true, true),
+            ("T51 removed", "referer", false, true, true),
+            ("T51 not the policy's", "x-ring", false, true, true),
+            ("T51 not the policy's", "origin", false, true, true),
+            ("T51 not the policy's", "pragma", false, true, true),
+            ("T51 not the policy's", "cache-control", false, true, true),
+            ("T51 the type of a body", "content-type", true, true, true),
+            (
+                "T51 only where it is named",
+                "authorization",
+                false,
+                false,
+                true,
+            ),
+            (
+                "T51 only where it is named",
+                "x-http-method-override",
+                false,
+                false,
+                true,
+            ),
+            ("T51 only where it is named", "host", false, false, true),
+            (
+                "T51 cookies have a switch of their own",
+                "cookie",
+                false,
+                false,
+                false,
+            ),
+            ("T51 always removed", "expect", false, false, false),
+            ("T51 always removed", "te", false, false, false),
+            ("T51 always removed", "trailer", false, false, false),
+            ("T51 always removed", "upgrade", false, false, false),
+            ("T51 always removed", "keep-alive", false, false, false),
+            (
+                "T51 always removed",
+                "transfer-encoding",
+                false,
+                false,
+                false,
+            ),
+            (
+                "T51 always removed",
+                "proxy-authenticate",
+                false,
+                false,
+                false,
+            ),
+            (
+                "T51 always removed",
+                "proxy-authorization",
+                false,
+                false,
+                false,
+            ),
+            (
+                "T51 always removed",
+                "proxy-connection",
+                false,
+                false,
+                false,
+            ),
+            (
+                "T51 always removed",
+                "x-forwarded-proto",
+                false,
+                false,
+                false,
+            ),
+            ("T51 always removed", "x-real-ip", false, false, false),
+            ("T51 always removed", "x-edge-pop", false, false, false),
+            ("T51 always removed", "x-edge-anything", false, false, false),
+            ("T51 the caller's", "range", false, false, false),
+            ("T51 the caller's", "if-none-match", false, false, false),
+            ("T51 the caller's", "content-length", false, false, false),
+        ] {
+            let viewer = headers(&[(name, "7")]);
+            let is_sent = |behaviour: &Behaviour| {
+                to_origin(&Method::GET, &viewer, behaviour, &HOP).contains_key(name)
+            };
+            assert_eq!(
+                is_sent(&testing::behaviour()),
+                by_default,
+                "{row}: {name} by default"
+            );
+            assert_eq!(
+                is_sent(&all_headers()),
+                with_all,
+                "{row}: {name} with all headers"
+            );
+            assert_eq!(is_sent(&named(name)), by_name, "{row}: {name} when named");
+            let mut keyed = testing::behaviour();
+            keyed.cache.key.headers = vec![HeaderName::from_static(name)];
+            assert_eq!(is_sent(&keyed), by_name, "{row}: {name} in the key");
+        }
+        let viewer = headers(&[
+            ("connection", "x-ring, Keep-Alive"),
+            ("x-ring", "1"),
+            ("x-other", "2"),
+        ]);
+        let sent = to_origin(&Method::GET, &viewer, &all_headers(), &HOP);
+        assert_eq!(field(&sent, "x-ring"), None, "T51 named by Connection");
+        assert_eq!(
+            field(&sent, "x-other").as_deref(),
+            Some("2"),
+            "T51 not named by Connection"
+        );
+        let viewer = headers(&[("authorization", "Basic x")]);
+        let sent = to_origin(&Method::POST, &viewer, &all_headers(), &HOP);
+        assert!(
+            sent.contains_key("authorization"),
+            "T51 what is never kept may be unlocked"
+        );
+    }
+
+    #[test]
+    fn e10_cookies_encodings_and_secrets_to_the_origin() {
+        let cookies = headers(&[("cookie", "a=1; id=2"), ("cookie", "b=3")]);
+        let sent_cookie = |behaviour: &Behaviour| {
+            field(
+                &to_origin(&Method::GET, &cookies, behaviour, &HOP),
+                "cookie",
+            )
+        };
+        let mut behaviour = testing::behaviour();
+        assert_eq!(sent_cookie(&behaviour), None, "T51 none by default");
+        behaviour.cache.key.cookies = Selection::Only(vec!["id".into()]);
+        assert_eq!(
+            sent_cookie(&behaviour).as_deref(),
+            Some("id=2"),
+            "T51 those of the key"
+        );
+        behaviour.forward.cookies = true;
+        assert_eq!(
+            sent_cookie(&behaviour).as_deref(),
+            Some("a=1; id=2; b=3"),
+            "T51 all"
+        );
+
+        let accepts = headers(&[("accept-encoding", "gzip, deflate, br")]);
+        let sent_encoding = |viewer: &HeaderMap, behaviour: &Behaviour| {
+            field(
+                &to_origin(&Method::GET, viewer, behaviour, &HOP),
+                "accept-encoding",
+            )
+        };
+        let mut behaviour = testing::behaviour();
+        assert_eq!(
+            sent_encoding(&accepts, &behaviour),
+            None,
+            "T9 a header as any other"
+        );
+        let with_all = sent_encoding(&accepts, &all_headers());
+        assert_eq!(
+            with_all.as_deref(),
+            Some("gzip, deflate, br"),
+            "T9 a header as any other"
+        );
+        behaviour.cache.key.gzip = true;
+        assert_eq!(
+            sent_encoding(&accepts, &behaviour).as_deref(),
+            Some("gzip"),
+            "T9"
+        );
+        let none = sent_encoding(&HeaderMap::new(), &behaviour);
+        assert_eq!(none.as_deref(), Some("identity"), "T9");
+
+        let mut behaviour = all_headers();
+        let secret = HeaderName::from_static("x-origin-secret");
+        behaviour.origin.custom_headers = vec![(secret, HeaderValue::from_static("s3"))];
+        let forged = headers(&[("x-origin-secret", "guess"), ("x-origin-secret", "again")]);
+        let sent = to_origin(&Method::GET, &forged, &behaviour, &HOP);
+        assert_eq!(
+            field(&sent, "x-origin-secret").as_deref(),
+            Some("s3"),
+            "T51 not the viewer's"
+        );
+    }
+
+    #[test]
+    fn e10_the_query_goes_to_the_origin_where_it_is_in_the_key_or_forwarded() {
+        let uri = "http://a.example/a%20b?x=1&v=2".parse().unwrap();
+        let mut behaviour = testing::behaviour();
+        assert_eq!(target(&uri, &behaviour), "/a%20b", "T51");
+        behaviour.cache.key.query = Selection::Only(vec!["v".into()]);
+        assert_eq!(target(&uri, &behaviour), "/a%20b?v=2", "T51");
+        behaviour.forward.query = true;
+        assert_eq!(target(&uri, &behaviour), "/a%20b?x=1&v=2", "T51");
+    }
 }
