@@ -2,6 +2,7 @@
 //!
 //! Owns the flags, the table and the JSON document. Never simulates: `fleet/` does; never draws: `fleet/report/` does.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::fleet::comparison::{self, Comparison, Request, Run};
 use crate::fleet::cost::Prices;
 use crate::fleet::engine::Engine;
 use crate::fleet::outcome::Front;
+use crate::fleet::parameters::{Basis, Parameter, parameters};
 use crate::fleet::report::{self, DISCLAIMER};
 use crate::fleet::rows::{ROWS, front_name, print_usd};
 use crate::fleet::scenario::{Changes, DEFAULT_NAME, Scenario};
@@ -32,7 +34,7 @@ use crate::fleet::verdict::verdict;
 The edge is a model of CloudFront's documented behaviour, not CloudFront; what AWS does not publish is a parameter of the \
 scenario. The same scenario and seed give the same answer, bit for bit.
 With --json: {scenario, seed, without_edge: R, with_edge: R, with_edge_without_shield: R, …}; R = {origin, edge, fleet, \
-cost_usd}, or null when it was not asked for. `with_edge` is with Origin Shield, unless --shield or the scenario say off.
+cost_usd} or null when it was not asked for. `with_edge` is with Origin Shield, unless --shield or the scenario say off.
 
 Examples:
   headwater simulate
@@ -126,16 +128,18 @@ impl Typed {
             None => Prices::embedded(),
         }?;
         let request = self.request(&prices)?;
+        let page = self.report.as_deref().map(Page::open).transpose()?;
+        let picture = self.svg.as_deref().map(Page::open).transpose()?;
         let bar = context.output.share_bar();
-        let comparison = comparison::compare(request, &prices, &bar);
+        let mut comparison = comparison::compare(request, &prices, &bar);
+        if let Some(page) = page {
+            comparison::sweep(&mut comparison, &bar);
+            page.put(&report::html(&comparison, &prices, &self.again()))?;
+        }
+        if let Some(picture) = picture {
+            picture.put(&report::svg(&comparison))?;
+        }
         bar.finish();
-        if let Some(path) = &self.report {
-            let page = report::html(&comparison, &prices, &self.again());
-            write_new(path, &page)?;
-        }
-        if let Some(path) = &self.svg {
-            write_new(path, &report::svg(&comparison))?;
-        }
         let told = Told::new(&comparison, &prices);
         context.output.report(Form::of(self.json), &told)
     }
@@ -216,26 +220,47 @@ impl Typed {
     }
 }
 
-/// Puts a whole file in its place, or none: whoever looks at the old one keeps it until then.
-fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |source| {
-        let path = path.display().to_string();
-        Failure::new(Exit::Failed, WriteError { path, source })
+/// A file that is written whole or not at all: whoever looks at the old one keeps it until then. It is opened before the
+/// simulation, so that a folder that is not there is told at once.
+struct Page<'a> {
+    path: &'a Path,
+    file: tempfile::NamedTempFile,
+}
+
+impl<'a> Page<'a> {
+    fn open(path: &'a Path) -> Result<Self, Failure> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let file = tempfile::Builder::new()
+            .prefix(".headwater-report-")
+            // As any file that a program makes: the umask says who may read it.
+            .permissions(std::fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder)
+            .map_err(|error| write_failed(path, error))?;
+        Ok(Self { path, file })
+    }
+
+    fn put(mut self, text: &str) -> Result<(), Failure> {
+        let written = self.file.write_all(text.as_bytes());
+        written.map_err(|error| write_failed(self.path, error))?;
+        let kept = self.file.persist(self.path);
+        kept.map_err(|error| write_failed(self.path, error.error))?;
+        Ok(())
+    }
+}
+
+/// The error says the name that was asked for, and not that of the temporary file.
+fn write_failed(path: &Path, error: std::io::Error) -> Failure {
+    let inner = error.get_ref().and_then(|error| error.source());
+    let inner = inner.and_then(|error| error.downcast_ref::<std::io::Error>());
+    let code = inner.and_then(std::io::Error::raw_os_error);
+    let error = WriteError {
+        path: path.display().to_string(),
+        source: code.map_or(error, std::io::Error::from_raw_os_error),
     };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // As any file that a program makes: the umask says who may read it.
-    let permissions = std::fs::Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new()
-        .prefix(".headwater-report-")
-        .permissions(permissions)
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    Failure::new(Exit::Failed, error)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -266,6 +291,7 @@ struct Told<'a> {
     without_edge: Option<&'a Summary>,
     with_edge: Option<&'a Summary>,
     with_edge_without_shield: Option<&'a Summary>,
+    parameters: Vec<Parameter>,
     #[serde(skip)]
     comparison: &'a Comparison,
     #[serde(skip)]
@@ -296,6 +322,7 @@ impl<'a> Told<'a> {
             without_edge: summary(Front::None),
             with_edge: with_shield.or_else(|| summary(Front::Edge)),
             with_edge_without_shield: with_shield.and_then(|_| summary(Front::Edge)),
+            parameters: parameters(scenario),
             comparison,
             plans: &prices.plans,
         }
@@ -316,9 +343,11 @@ impl Report for Told<'_> {
             cells.extend(runs.iter().map(cell));
             cells
         };
-        let rows = ROWS
-            .iter()
-            .map(|row| line(row.name.to_owned(), &|run| (row.cell)(&run.summary)));
+        let rows = ROWS.iter().map(|row| {
+            line(format!("{} {}", row.group, row.name), &|run| {
+                (row.cell)(&run.summary)
+            })
+        });
         let costs = runs.first().map(|run| run.summary.cost_usd.rows());
         let costs = costs.into_iter().flatten().enumerate();
         let costs = costs.map(|(at, (name, _usd))| {
@@ -339,10 +368,15 @@ impl Report for Told<'_> {
             self.prices_as_of,
             table(&header, rows.chain(costs)),
         );
-        for sentence in verdict(self.comparison) {
-            text.push_str(&sentence);
-            text.push('\n');
+        for (about, sentence) in verdict(self.comparison) {
+            let _ = writeln!(text, "{about}: {sentence}");
         }
+        let unpublished = self.parameters.iter();
+        let unpublished = unpublished.filter(|parameter| parameter.basis == Basis::Unpublished);
+        let unpublished =
+            unpublished.map(|parameter| format!("{} {}", parameter.key, parameter.value));
+        let unpublished = unpublished.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "Not published by AWS, assumed here: {unpublished}.");
         text.push_str(self.plans);
         text.push('\n');
         text

@@ -163,7 +163,7 @@ fn cloudfront_transfer(outcome: &Outcome, prices: &Prices) -> f64 {
         let gb = billed_gb(*bytes);
         tiers.gross(gb) - tiers.gross(gb * free_share)
     });
-    by_region.sum()
+    sum(by_region)
 }
 
 fn cloudfront_requests(outcome: &Outcome, prices: &Prices) -> f64 {
@@ -177,16 +177,19 @@ fn cloudfront_requests(outcome: &Outcome, prices: &Prices) -> f64 {
     let by_region = outcome.edge.by_region.iter().map(|(region, requests, _)| {
         per_ten_thousand(*requests, *prices.cloudfront.requests.at(*region))
     });
-    by_region.sum::<f64>() * charged_share
+    sum(by_region) * charged_share
 }
 
 fn origin_shield(outcome: &Outcome, prices: &Prices) -> f64 {
     let by_region = outcome.edge.shield_requests.iter();
-    by_region
-        .map(|(region, requests)| {
-            per_ten_thousand(*requests, *prices.cloudfront.shield.at(*region))
-        })
-        .sum()
+    sum(by_region.map(|(region, requests)| {
+        per_ten_thousand(*requests, *prices.cloudfront.shield.at(*region))
+    }))
+}
+
+/// The sum of nothing is 0, not the -0 of the standard library: people read it.
+fn sum(parts: impl Iterator<Item = f64>) -> f64 {
+    parts.fold(0.0, |sum, part| sum + part)
 }
 
 fn per_ten_thousand(requests: u64, price: f64) -> f64 {

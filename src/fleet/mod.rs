@@ -9,6 +9,7 @@ pub mod cost;
 pub mod document;
 pub mod engine;
 pub mod outcome;
+pub mod parameters;
 pub mod regions;
 pub mod report;
 pub mod rows;

@@ -3,16 +3,23 @@
 //! Owns the judgement which values AWS documents, which it does not publish, and which describe a fleet that somebody
 //! chose. Never changes one.
 
+use serde::Serialize;
+
+use Basis::{Chosen, Documented, Unpublished};
+
 use crate::edge::policy::cache::{CacheSettings, LeaderAbort};
 use crate::edge::policy::freshness::Ttl;
 use crate::edge::policy::spans::{FillRange, FullAfterParts};
 use crate::edge::policy::topology::Placement;
 use crate::fleet::regions::REGIONS;
 use crate::fleet::scenario::{Curve, Scenario};
-use crate::fleet::units::{print_count, print_duration, print_number, print_rate, print_size};
+use crate::fleet::units::{
+    print_chosen_size, print_count, print_duration, print_number, print_rate, print_size,
+};
 
 /// What a value rests on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug)]
+#[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// Documented by AWS, or measured by others; the scenario file names the source.
     Documented,
@@ -35,7 +42,7 @@ impl Basis {
 }
 
 /// One parameter: the key in the scenario file, its value, what it rests on.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Serialize, Debug)]
 pub struct Parameter {
     /// As in the file: `edge.pops`.
     pub key: String,
@@ -64,8 +71,6 @@ impl List {
         });
     }
 }
-
-use Basis::{Chosen, Documented, Unpublished};
 
 /// All parameters, in the order of the file.
 #[must_use]
@@ -160,7 +165,9 @@ fn line_and_transfer(scenario: &Scenario, list: &mut List) {
     list.add(Chosen, "slow_up_to", print_rate(line.slow_bps));
     list.section("transfer.");
     let transfer = &scenario.transfer;
-    let range = transfer.range_bytes.map_or("off".to_owned(), print_size);
+    let range = transfer
+        .range_bytes
+        .map_or("off".to_owned(), print_chosen_size);
     list.add(
         Chosen,
         "abort_probability",
@@ -249,7 +256,7 @@ fn edge(scenario: &Scenario, list: &mut List) {
 fn cache(cache: &CacheSettings, list: &mut List) {
     let fill_range = match cache.fill_range {
         FillRange::Exact => "exact".to_owned(),
-        FillRange::Aligned(bytes) => print_size(bytes),
+        FillRange::Aligned(bytes) => print_chosen_size(bytes),
         FillRange::Whole => "whole".to_owned(),
     };
     list.add(Unpublished, "fill_range", fill_range);

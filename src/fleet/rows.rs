@@ -18,53 +18,64 @@ pub fn front_name(front: Front) -> &'static str {
     }
 }
 
-/// A line of the comparison: its name, and what it shows of a run.
+/// A line of the comparison: what it is about, its name, and what it shows of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Its name.
+    /// `origin`, `edge`, `devices`.
+    pub group: &'static str,
+    /// Its name in the group.
     pub name: &'static str,
     /// Its cell.
     pub cell: fn(&Summary) -> String,
 }
 
-const fn row(name: &'static str, cell: fn(&Summary) -> String) -> Row {
-    Row { name, cell }
+const fn origin(name: &'static str, cell: fn(&Summary) -> String) -> Row {
+    let group = "origin";
+    Row { group, name, cell }
 }
 
-/// Every line but the costs.
+const fn edge(name: &'static str, cell: fn(&Summary) -> String) -> Row {
+    let group = "edge";
+    Row { group, name, cell }
+}
+
+const fn devices(name: &'static str, cell: fn(&Summary) -> String) -> Row {
+    let group = "devices";
+    Row { group, name, cell }
+}
+
+/// Every line but the costs, group by group.
 pub const ROWS: [Row; 20] = [
-    row("origin requests", |run| print_count(run.origin.requests)),
-    row("origin bytes", |run| print_size(run.origin.bytes)),
-    row("origin mean Gb/s", |run| print_number(run.origin.mean_gbps)),
-    row("origin peak Gb/s", |run| print_number(run.origin.peak_gbps)),
-    row("origin peak demand Gb/s", |run| {
-        print_number(run.origin.peak_demand_gbps)
-    }),
-    row("origin peak requests/s", |run| {
+    origin("requests", |run| print_count(run.origin.requests)),
+    origin("requests failed", |run| print_count(run.origin.failed)),
+    origin("peak requests/s", |run| {
         print_number(run.origin.peak_requests_per_s)
     }),
-    row("origin requests failed", |run| {
-        print_count(run.origin.failed)
+    origin("bytes", |run| print_size(run.origin.bytes)),
+    origin("mean Gb/s", |run| print_number(run.origin.mean_gbps)),
+    origin("peak Gb/s", |run| print_number(run.origin.peak_gbps)),
+    origin("peak demand Gb/s", |run| {
+        print_number(run.origin.peak_demand_gbps)
     }),
-    row("instances needed", |run| {
+    origin("instances needed", |run| {
         print_count(run.origin.instances_needed)
     }),
-    row("instances at most", |run| {
+    origin("instances at most", |run| {
         print_count(run.origin.instances_peak)
     }),
-    row("edge requests", |run| print_count(run.edge.requests)),
-    row("edge bytes", |run| print_size(run.edge.bytes)),
-    row("edge hit ratio", |run| print_ratio(run, run.edge.hit_ratio)),
-    row("edge byte hit ratio", |run| {
+    edge("requests", |run| print_count(run.edge.requests)),
+    edge("bytes", |run| print_size(run.edge.bytes)),
+    edge("hit ratio", |run| print_ratio(run, run.edge.hit_ratio)),
+    edge("byte hit ratio", |run| {
         print_ratio(run, run.edge.byte_hit_ratio)
     }),
-    row("edge collapsed", |run| print_count(run.edge.collapsed)),
-    row("devices updated", |run| print_count(run.fleet.updated)),
-    row("devices failed", |run| print_count(run.fleet.failed)),
-    row("devices late", |run| print_count(run.fleet.late)),
-    row("50 % updated after", |run| print_time(run.fleet.t50_s)),
-    row("90 % updated after", |run| print_time(run.fleet.t90_s)),
-    row("99 % updated after", |run| print_time(run.fleet.t99_s)),
+    edge("collapsed", |run| print_count(run.edge.collapsed)),
+    devices("updated", |run| print_count(run.fleet.updated)),
+    devices("failed", |run| print_count(run.fleet.failed)),
+    devices("late", |run| print_count(run.fleet.late)),
+    devices("50 % after", |run| print_time(run.fleet.t50_s)),
+    devices("90 % after", |run| print_time(run.fleet.t90_s)),
+    devices("99 % after", |run| print_time(run.fleet.t99_s)),
 ];
 
 /// Ratios of an edge differ in their last digits. Without an edge there is none.
@@ -75,17 +86,46 @@ fn print_ratio(run: &Summary, ratio: f64) -> String {
     format!("{:.4} %", ratio * 100.0)
 }
 
-fn print_time(seconds: Option<f64>) -> String {
-    let print = |seconds| print_duration(Duration::from_secs(round(seconds)));
+/// A time after the release, to the minute once it is above an hour.
+#[must_use]
+pub fn print_time(seconds: Option<f64>) -> String {
+    let print = |seconds| {
+        let whole = round(seconds);
+        let shown = if whole < 3600 {
+            whole
+        } else {
+            (whole + 30) / 60 * 60
+        };
+        print_duration(Duration::from_secs(shown))
+    };
     seconds.map_or_else(|| "never".to_owned(), print)
 }
 
 /// Dollars, with cents where they matter.
 #[must_use]
 pub fn print_usd(usd: f64) -> String {
-    if usd.abs() >= 100.0 {
-        let sign = if usd < 0.0 { "-" } else { "" };
-        return format!("{sign}${}", print_count(round(usd.abs())));
+    if usd >= 100.0 {
+        return format!("${}", print_count(round(usd)));
     }
     format!("${usd:.2}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_to_the_minute_once_it_is_long() {
+        assert_eq!(print_time(Some(59.6)), "1m");
+        assert_eq!(print_time(Some(754.0)), "12m 34s");
+        assert_eq!(print_time(Some(3.0 * 3600.0 + 31.0)), "3h 1m");
+        assert_eq!(print_time(None), "never");
+    }
+
+    #[test]
+    fn cents_are_told_where_they_matter() {
+        assert_eq!(print_usd(0.0), "$0.00");
+        assert_eq!(print_usd(99.994), "$99.99");
+        assert_eq!(print_usd(29_491.2), "$29,491");
+    }
 }

@@ -86,6 +86,16 @@ pub fn print_size(bytes: u64) -> String {
     print_scaled(as_f64(bytes), &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
 }
 
+/// A size that somebody chose: in binary units when it is a whole number of them.
+#[must_use]
+pub fn print_chosen_size(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    if bytes > 0 && bytes.is_multiple_of(MIB) && !bytes.is_multiple_of(1_000_000) {
+        return format!("{} MiB", print_count(bytes / MIB));
+    }
+    print_size(bytes)
+}
+
 /// A rate in bits per second.
 #[must_use]
 pub fn print_rate(bits_per_second: f64) -> String {
@@ -106,18 +116,20 @@ fn print_scaled(value: f64, units: &[&str]) -> String {
     format!("{} {}", print_number(value), units[unit])
 }
 
-/// A number with the digits that mean something: three or four of them, groups of thousands in large ones.
+/// A number that is not negative, with the digits that mean something: three or four, groups of thousands in large ones.
 #[must_use]
 pub fn print_number(value: f64) -> String {
-    let decimals = match value.abs() {
-        large if large >= 100.0 => 1,
-        middle if middle >= 1.0 => 2,
-        0.0 => 0,
-        _ => 3,
-    };
-    if value.abs() >= 1000.0 {
+    if value >= 1000.0 {
         return print_count(round(value));
     }
+    let decimals = match value {
+        large if large >= 100.0 => 1,
+        middle if middle >= 1.0 => 2,
+        small if small >= 0.1 => 3,
+        small if small >= 0.01 => 4,
+        small if small >= 0.001 => 5,
+        _ => 6,
+    };
     let text = format!("{value:.decimals$}");
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -241,11 +253,15 @@ mod tests {
         assert_eq!(print_size(500_000_000), "500 MB");
         assert_eq!(print_size(999_960), "1 MB");
         assert_eq!(print_size(0), "0 B");
+        assert_eq!(print_chosen_size(8 << 20), "8 MiB");
+        assert_eq!(print_chosen_size(200_000_000_000), "200 GB");
         assert_eq!(print_rate(185.185e9), "185.2 Gb/s");
         assert_eq!(print_rate(1.5e6), "1.5 Mb/s");
         assert_eq!(print_count(1_234_567), "1,234,567");
         assert_eq!(print_count(999), "999");
-        assert_eq!(print_number(0.000_4), "0");
+        assert_eq!(print_number(0.001_48), "0.00148");
+        assert_eq!(print_number(0.000_000_1), "0");
+        assert_eq!(print_number(185.25), "185.2");
         assert_eq!(print_number(29_491.2), "29,491");
         assert_eq!(print_duration(Duration::from_secs(9_000)), "2h 30m");
     }

@@ -8,19 +8,19 @@ use super::outcome::Front;
 use super::rows::{front_name, print_usd};
 use super::units::{as_f64, print_count, print_number, print_size};
 
-/// The sentences; none when only one side was run.
+/// What each is about, and the sentences; none when only one side was run.
 #[must_use]
-pub fn verdict(comparison: &Comparison) -> Vec<String> {
+pub fn verdict(comparison: &Comparison) -> Vec<(&'static str, String)> {
     let (Some(without), Some(with)) = (comparison.behind(Front::None), comparison.with_edge())
     else {
         return Vec::new();
     };
     let mut sentences = vec![
-        load(without, with),
-        instances(comparison, without, with),
-        money(without, with),
+        ("Load", load(without, with)),
+        ("Instances", instances(comparison, without, with)),
+        ("Cost", money(without, with)),
     ];
-    sentences.extend(devices(without, with));
+    sentences.extend(devices(without, with).map(|told| ("Failed or late devices", told)));
     sentences
 }
 
@@ -52,7 +52,7 @@ fn instances(comparison: &Comparison, without: &Run, with: &Run) -> String {
     let kind = &comparison.request.scenario.origin.instance_type;
     let (before, after) = (&without.summary.origin, &with.summary.origin);
     format!(
-        "The demand of the busiest minute needs {} {kind} {} and {} {}. The group, which reacts minutes late, had at most \
+        "The demand of the busiest five minutes needs {} {kind} {} and {} {}. The group, which reacts minutes late, had at most \
          {} and {}.",
         print_count(before.instances_needed),
         front_name(without.front),
@@ -114,7 +114,7 @@ fn devices(without: &Run, with: &Run) -> Option<String> {
         return None;
     }
     Some(format!(
-        "Devices that failed or were late: {} and {} {}, {} and {} {}.",
+        "{} failed and {} were late {}, {} and {} {}.",
         print_count(before.failed),
         print_count(before.late),
         front_name(without.front),

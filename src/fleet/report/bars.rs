@@ -71,11 +71,17 @@ impl Bars {
             y += NAME;
             for (usd, (_name, colour)) in values.iter().zip(&self.fronts) {
                 let length = usd.max(0.0) / most * (width - VALUE);
+                if *usd > 0.0 {
+                    // A bar of less than a pixel would look like nothing, and it is something.
+                    let length = length.max(1.0);
+                    let _ = write!(
+                        svg,
+                        "<rect class=\"bar c{colour}\" x=\"0\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{BAR}\"/>",
+                    );
+                }
                 let _ = writeln!(
                     svg,
-                    "<rect class=\"bar c{colour}\" x=\"0\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{BAR}\"/><text \
-                     class=\"mark\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                    length.max(1.0),
+                    "<text class=\"mark\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                     length + 7.0,
                     y + 12.5,
                     print_usd(*usd),

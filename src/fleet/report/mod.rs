@@ -7,17 +7,16 @@ use std::fmt::Write as _;
 
 mod bars;
 mod markup;
-mod parameters;
 mod plot;
 mod plots;
 
 use markup::escaped;
-use parameters::{Basis, parameters};
 use plot::{Plot, Size};
 
-use super::comparison::{Comparison, Run};
+use super::comparison::{Comparison, Run, SWEEP_DEVICES};
 use super::cost::Prices;
 use super::engine::Engine;
+use super::parameters::{Basis, parameters};
 use super::rows::{ROWS, front_name, print_usd};
 use super::units::{print_count, print_duration};
 use super::verdict::verdict;
@@ -41,8 +40,12 @@ pub fn html(comparison: &Comparison, prices: &Prices, command: &str) -> String {
         name = escaped(&scenario.name),
     );
     facts(comparison, prices, &mut page);
-    for sentence in verdict(comparison) {
-        let _ = writeln!(page, "<p>{}</p>", escaped(&sentence));
+    for (about, sentence) in verdict(comparison) {
+        let _ = writeln!(
+            page,
+            "<p><strong>{about}.</strong> {}</p>",
+            escaped(&sentence)
+        );
     }
     page.push_str("<h2>Side by side</h2>\n");
     table(comparison, &mut page);
@@ -90,12 +93,17 @@ fn table(comparison: &Comparison, page: &mut String) {
     for run in &comparison.runs {
         let _ = write!(page, "<th scope=\"col\">{}</th>", front_name(run.front));
     }
-    page.push_str("</tr></thead>\n<tbody>\n");
-    for row in ROWS {
-        line(page, "", row.name, &comparison.runs, |run| {
-            (row.cell)(&run.summary)
-        });
+    page.push_str("</tr></thead>\n");
+    for group in ROWS.chunk_by(|row, next| row.group == next.group) {
+        open_group(page, group.first().map_or("", |row| row.group), comparison);
+        for row in group {
+            line(page, "", row.name, &comparison.runs, |run| {
+                (row.cell)(&run.summary)
+            });
+        }
+        page.push_str("</tbody>\n");
     }
+    open_group(page, "list price", comparison);
     let costs = comparison
         .runs
         .first()
@@ -106,16 +114,19 @@ fn table(comparison: &Comparison, page: &mut String) {
         } else {
             ""
         };
-        let name = if name == "total" {
-            "list price in all"
-        } else {
-            name
-        };
         line(page, class, name, &comparison.runs, |run| {
             print_usd(run.summary.cost_usd.rows()[at].1)
         });
     }
     page.push_str("</tbody></table></div>\n");
+}
+
+fn open_group(page: &mut String, name: &str, comparison: &Comparison) {
+    let columns = comparison.runs.len() + 1;
+    let _ = writeln!(
+        page,
+        "<tbody><tr class=\"group\"><th scope=\"rowgroup\" colspan=\"{columns}\">{name}</th></tr>"
+    );
 }
 
 fn line(page: &mut String, class: &str, name: &str, runs: &[Run], cell: impl Fn(&Run) -> String) {
@@ -157,7 +168,11 @@ fn figures(comparison: &Comparison, page: &mut String) {
             page,
             "hits",
             &plot,
-            "From a sweep of the POP nodes' capacity, least recently used first. AWS publishes neither.",
+            &format!(
+                "A sweep: every cache node, near and far, with this capacity, least recently used first, and at most {} \
+                 devices. AWS publishes neither capacity nor eviction.",
+                print_count(SWEEP_DEVICES),
+            ),
         );
     }
     let bars = plots::costs(comparison);

@@ -212,6 +212,9 @@ impl Axis {
     fn decades(&self, most: usize) -> Vec<f64> {
         let (low, high) = (self.min.log10().ceil(), self.max.log10().floor());
         let decades = (high - low).max(0.0);
+        if decades < 2.0 {
+            return self.parts_of_decades(low);
+        }
         let every = (decades / as_f64(most.max(2) as u64 - 1)).ceil().max(1.0);
         // From the top, where the large values are.
         let all = (0_u32..=64).map(|at| high - f64::from(at) * every);
@@ -221,6 +224,17 @@ impl Axis {
             .collect();
         marks.reverse();
         marks
+    }
+}
+
+impl Axis {
+    /// So few decades that their parts have room.
+    fn parts_of_decades(&self, low: f64) -> Vec<f64> {
+        let powers = (-1_i32..=2).map(|at| 10_f64.powf(low + f64::from(at)));
+        let marks = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|part| part * power));
+        // A mark that misses the border by a rounding error is a mark.
+        let (min, max) = (self.min * (1.0 - 1e-9), self.max * (1.0 + 1e-9));
+        marks.filter(|mark| (min..=max).contains(mark)).collect()
     }
 }
 
@@ -400,6 +414,8 @@ mod tests {
         );
         let decades = axis(Scale::Log, Ticks::Decades, 1e-3, 1e3).marks(9);
         assert_eq!(decades, [1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0]);
+        let few = axis(Scale::Log, Ticks::Decades, 4e7, 8e8).marks(9);
+        assert_eq!(few, [5e7, 1e8, 2e8, 5e8]);
         let many = axis(Scale::Log, Ticks::Decades, 1e-6, 1e6).marks(7);
         assert_eq!(many, [1e-6, 1e-4, 1e-2, 1.0, 1e2, 1e4, 1e6]);
     }

@@ -10,7 +10,6 @@ use super::plot::{Axis, Curve, Joined, Plot, Scale, Stroke, Ticks};
 use crate::fleet::comparison::{Comparison, Run};
 use crate::fleet::outcome::{Front, STEP_SECONDS};
 use crate::fleet::rows::front_name;
-use crate::fleet::summary::{instances_needed, step_gbps};
 use crate::fleet::units::{
     as_f64, print_count, print_duration, print_number, print_rate, print_size, round,
 };
@@ -40,17 +39,16 @@ fn stroke(front: Front) -> Stroke {
 #[must_use]
 pub fn origin_rate(comparison: &Comparison) -> Plot {
     let end = end(comparison);
-    let bits = |bytes: u64| step_gbps(bytes) * 1e9;
     let mut curves = Vec::new();
     for run in &comparison.runs {
         let origin = &run.outcome.origin;
         if run.front == Front::None {
-            let mut demand = curve(run, &origin.demand_series, end, bits);
-            demand.name = "demanded without edge".to_owned();
+            let mut demand = curve(run, &origin.demand_series, end, bits_per_second);
+            demand.name = format!("demanded {}", front_name(run.front));
             demand.stroke = Stroke::Dotted;
             curves.push(demand);
         }
-        curves.push(curve(run, &origin.bytes_series, end, bits));
+        curves.push(curve(run, &origin.bytes_series, end, bits_per_second));
     }
     Plot {
         title: "What the origin sends".to_owned(),
@@ -91,9 +89,13 @@ pub fn instances(comparison: &Comparison) -> Plot {
     for run in &comparison.runs {
         let origin = &run.outcome.origin;
         if run.front == Front::None {
-            let needed = instances_needed(&comparison.request.scenario, origin);
-            let mut needed = curve(run, &needed, end, as_f64);
-            needed.name = "needed without edge".to_owned();
+            let settings = &comparison.request.scenario.origin;
+            let usable =
+                settings.target_utilisation * settings.baseline_bps.min(settings.gateway_bps);
+            let mut needed = curve(run, &origin.demand_series, end, |bytes| {
+                (bits_per_second(bytes) / usable).ceil()
+            });
+            needed.name = format!("needed {}", front_name(run.front));
             needed.stroke = Stroke::Dotted;
             curves.push(needed);
         }
@@ -169,7 +171,7 @@ pub fn completion(comparison: &Comparison) -> Plot {
     }
 }
 
-/// Hit ratios against the capacity of a POP's node; none when no sweep was run.
+/// Hit ratios against the capacity of a cache node; none when no sweep was run.
 #[must_use]
 pub fn hit_ratio(comparison: &Comparison) -> Option<Plot> {
     let run = comparison.with_edge()?;
@@ -195,7 +197,7 @@ pub fn hit_ratio(comparison: &Comparison) -> Option<Plot> {
             sweep.last().map_or(0.0, |point| point.2 * 100.0),
         ),
         x: Axis {
-            label: "capacity of each POP node, logarithmic".to_owned(),
+            label: "capacity of each cache node, logarithmic".to_owned(),
             scale: Scale::Log,
             min: as_f64(*least).max(1.0),
             max: as_f64(*most).max(1.0),
@@ -240,12 +242,16 @@ pub fn costs(comparison: &Comparison) -> Bars {
     }
 }
 
+fn bits_per_second(bytes: u64) -> f64 {
+    as_f64(bytes) * 8.0 / as_f64(STEP_SECONDS)
+}
+
 fn peaks(comparison: &Comparison, peak: impl Fn(&Run) -> String) -> String {
     let each = comparison.runs.iter();
     let each: Vec<String> = each
         .map(|run| format!("{} {}", peak(run), front_name(run.front)))
         .collect();
-    format!("In the busiest minute {}.", each.join(", "))
+    format!("At the peak {}.", each.join(", "))
 }
 
 /// Where the time axis ends, in steps: when 995 of 1,000 devices that ever got the update had it, behind every front,

@@ -14,7 +14,7 @@ use super::{
 use crate::edge::policy::cache::{CacheSettings, LeaderAbort};
 use crate::edge::policy::freshness::Ttl;
 use crate::edge::policy::spans::{FillRange, FullAfterParts};
-use crate::edge::policy::topology::{Placement, Region, TopologySettings};
+use crate::edge::policy::topology::{Placement, Region, Topology, TopologyError, TopologySettings};
 use crate::fleet::cost::Instance;
 use crate::fleet::document::{self, Document, DocumentError, Section};
 use crate::fleet::regions::REGIONS;
@@ -371,7 +371,7 @@ fn topology(section: &mut Section<'_>) -> TopologySettings {
     let count = |section: &mut Section<'_>, key, max| {
         usize::try_from(section.count(key, 1..=max)).unwrap_or(1)
     };
-    TopologySettings {
+    let settings = TopologySettings {
         pops: count(section, "pops", POPS_MAX),
         nodes_per_pop: count(section, "nodes_per_pop", 1000),
         nodes_per_regional: count(section, "nodes_per_regional", 1000),
@@ -385,7 +385,12 @@ fn topology(section: &mut Section<'_>) -> TopologySettings {
             )
             .unwrap_or(Placement::ByKey),
         shield: Some(section.text("shield")).filter(|shield| shield != "off"),
+    };
+    // Which Regions offer a shield, and which of them serves another one, is the topology's to know.
+    if let Err(error @ TopologyError::ShieldRegion { .. }) = Topology::new(settings.clone()) {
+        section.blame_both("shield", "pops", &format!("is refused: {error}"));
     }
+    settings
 }
 
 /// The type, its baseline and its gateway cap: from the price table, or as written.
