@@ -64,8 +64,8 @@ impl Comparison {
 /// Runs at the same time: each is one thread, and a desk has two processors at least.
 const THREADS: usize = 2;
 
-/// Devices of each run of a sweep: enough that a POP has hundreds, few enough that a sweep takes seconds.
-pub const SWEEP_DEVICES: u64 = 100_000;
+/// Devices of each run of a sweep: enough that a POP has dozens, few enough that a sweep takes seconds.
+pub const SWEEP_DEVICES: u64 = 50_000;
 
 /// Capacities of a sweep, as shares of the bytes of all artifacts: from a node that holds almost nothing to one that
 /// holds all of them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::outcome::Front;
 use super::summary::Summary;
-use super::units::{print_count, print_duration, print_number, print_size, round};
+use super::units::{print_count, print_duration, print_number, print_rate, print_size, round};
 
 /// A front, as a sentence calls it.
 #[must_use]
@@ -52,10 +52,10 @@ pub const ROWS: [Row; 20] = [
         print_number(run.origin.peak_requests_per_s)
     }),
     origin("bytes", |run| print_size(run.origin.bytes)),
-    origin("mean Gb/s", |run| print_number(run.origin.mean_gbps)),
-    origin("peak Gb/s", |run| print_number(run.origin.peak_gbps)),
-    origin("peak demand Gb/s", |run| {
-        print_number(run.origin.peak_demand_gbps)
+    origin("mean rate", |run| print_rate(run.origin.mean_gbps * 1e9)),
+    origin("peak rate", |run| print_rate(run.origin.peak_gbps * 1e9)),
+    origin("peak demand", |run| {
+        print_rate(run.origin.peak_demand_gbps * 1e9)
     }),
     origin("instances needed", |run| {
         print_count(run.origin.instances_needed)

@@ -68,7 +68,7 @@ fn money(without: &Run, with: &Run) -> String {
     let bytes_out = |cost: &Cost| cost.transfer_out + cost.cloudfront_transfer;
     let requests = after.cloudfront_requests + after.origin_shield;
     format!(
-        "At list price the run costs {} {} and {} {} ({}). Transfer to the devices is {} and {} ({}), requests to the edge \
+        "At list price, always-free amounts taken off, the run costs {} {} and {} {} ({}). Transfer to the devices is {} and {} ({}), requests to the edge \
          add {}; the rest is instances ({} and {}) and the load balancer ({} and {}).",
         print_usd(before.total),
         front_name(without.front),

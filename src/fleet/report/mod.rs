@@ -58,7 +58,12 @@ pub fn html(comparison: &Comparison, prices: &Prices, command: &str) -> String {
 /// The picture: what the origin sends, without and with an edge.
 #[must_use]
 pub fn svg(comparison: &Comparison) -> String {
-    plots::origin_rate(comparison).to_svg(Size::Wide, "origin", Some(PICTURE_STYLE))
+    let mut plot = plots::origin_rate(comparison);
+    plot.title = format!(
+        "What the origin sends while {} devices fetch an update (simulation)",
+        print_count(comparison.request.scenario.devices),
+    );
+    plot.to_picture("origin", PICTURE_STYLE)
 }
 
 fn facts(comparison: &Comparison, prices: &Prices, page: &mut String) {
@@ -155,7 +160,8 @@ fn figures(comparison: &Comparison, page: &mut String) {
         page,
         "instances",
         &plots::instances(comparison),
-        "The group sees a metric, waits for an alarm, boots: by then a flash crowd may be over.",
+        "Needed is what each minute's demand would keep at the target utilisation. The group sees a metric, waits for an alarm, \
+         boots: by then a flash crowd may be over.",
     );
     figure(
         page,
@@ -184,13 +190,14 @@ fn figures(comparison: &Comparison, page: &mut String) {
         page,
         &bars.title,
         &[wide, narrow],
-        "Billed as the only traffic of its month: tiers begin at their most expensive, always-free amounts are taken off.",
+        "Billed from the release to the end of the run, as the only traffic of its month: tiers begin at their most expensive, \
+         always-free amounts are taken off.",
     );
 }
 
 fn figure(page: &mut String, id: &str, plot: &Plot, caption: &str) {
-    let wide = plot.to_svg(Size::Wide, &format!("{id}-w"), None);
-    let narrow = plot.to_svg(Size::Narrow, &format!("{id}-n"), None);
+    let wide = plot.to_svg(Size::Wide, &format!("{id}-w"));
+    let narrow = plot.to_svg(Size::Narrow, &format!("{id}-n"));
     show(page, &plot.title, &[wide, narrow], caption);
 }
 

@@ -64,6 +64,8 @@ pub enum Scale {
 pub enum Ticks {
     /// At round numbers.
     Round,
+    /// At round numbers without a fraction: of things that are counted.
+    Whole,
     /// At round times; the axis is in seconds.
     Times,
     /// At powers of ten.
@@ -129,6 +131,8 @@ struct Frame {
 }
 
 const LINE: f64 = 20.0;
+/// Around a picture that stands alone.
+const MARGIN: f64 = 20.0;
 /// A sample of the curve and the gap after it.
 const SAMPLE: f64 = 38.0;
 /// The mean width of a character at the legend's 13 px, on the generous side.
@@ -200,6 +204,7 @@ impl Axis {
         let step = match self.ticks {
             Ticks::Decades => return self.decades(most),
             Ticks::Round => round_step(self.max - self.min, most),
+            Ticks::Whole => round_step(self.max - self.min, most).max(1.0),
             Ticks::Times => time_step(self.max - self.min, most),
         };
         let first = (self.min / step).ceil();
@@ -277,33 +282,47 @@ fn time_step(span: f64, most: usize) -> f64 {
 }
 
 impl Plot {
-    /// Draws it. `id` is unique in the document. `style` is put inside, for a picture that stands alone.
+    /// Draws it for a page that has a style sheet and says the title. `id` is unique in the document.
     #[must_use]
-    pub fn to_svg(&self, size: Size, id: &str, style: Option<&str>) -> String {
+    pub fn to_svg(&self, size: Size, id: &str) -> String {
         let frame = Frame::new(self, size);
+        let (width, height) = (frame.width, frame.height);
+        self.draw(size, id, &frame, &format!("0 0 {width} {height}"), "")
+    }
+
+    /// Draws it to stand alone: with a style sheet of its own, a ground, a margin and its title.
+    #[must_use]
+    pub fn to_picture(&self, id: &str, style: &str) -> String {
+        let frame = Frame::new(self, Size::Wide);
+        let (left, top) = (-MARGIN, -MARGIN - LINE);
+        let (width, height) = (
+            frame.width + 2.0 * MARGIN,
+            frame.height + 2.0 * MARGIN + LINE,
+        );
+        let before = format!(
+            "<style>{style}</style>\n<rect class=\"ground\" x=\"{left}\" y=\"{top}\" width=\"{width}\" \
+             height=\"{height}\"/>\n<text class=\"title\" x=\"0\" y=\"-12\">{}</text>\n",
+            escaped(&self.title),
+        );
+        let view = format!("{left} {top} {width} {height}");
+        self.draw(Size::Wide, id, &frame, &view, &before)
+    }
+
+    fn draw(&self, size: Size, id: &str, frame: &Frame, view: &str, before: &str) -> String {
         let class = match size {
             Size::Wide => "wide",
             Size::Narrow => "narrow",
         };
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot {class}\" viewBox=\"0 0 {} {}\" role=\"img\" \
-             aria-labelledby=\"{id}-t {id}-d\">\n<title id=\"{id}-t\">{}</title>\n<desc id=\"{id}-d\">{}</desc>\n",
-            frame.width,
-            frame.height,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot {class}\" viewBox=\"{view}\" role=\"img\" \
+             aria-labelledby=\"{id}-t {id}-d\">\n<title id=\"{id}-t\">{}</title>\n<desc id=\"{id}-d\">{}</desc>\n{before}",
             escaped(&self.title),
             escaped(&self.description),
         );
-        if let Some(style) = style {
-            let _ = writeln!(svg, "<style>{style}</style>");
-            let _ = writeln!(
-                svg,
-                "<rect class=\"ground\" width=\"100%\" height=\"100%\"/>"
-            );
-        }
-        self.draw_legend(&frame, &mut svg);
-        self.draw_axes(&frame, &mut svg);
+        self.draw_legend(frame, &mut svg);
+        self.draw_axes(frame, &mut svg);
         for curve in &self.curves {
-            let path = self.path(curve, &frame);
+            let path = self.path(curve, frame);
             let (colour, stroke) = (curve.colour, curve.stroke.class());
             let _ = writeln!(
                 svg,
@@ -407,6 +426,8 @@ mod tests {
     fn marks_are_round_numbers_inside_the_axis() {
         let round = axis(Scale::Linear, Ticks::Round, 0.0, 283.0).marks(7);
         assert_eq!(round, [0.0, 50.0, 100.0, 150.0, 200.0, 250.0]);
+        let whole = axis(Scale::Linear, Ticks::Whole, 0.0, 2.1).marks(7);
+        assert_eq!(whole, [0.0, 1.0, 2.0]);
         let hours = axis(Scale::Linear, Ticks::Times, 0.0, 6.5 * 3600.0).marks(9);
         assert_eq!(
             hours,

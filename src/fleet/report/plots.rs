@@ -53,7 +53,7 @@ pub fn origin_rate(comparison: &Comparison) -> Plot {
     Plot {
         title: "What the origin sends".to_owned(),
         description: peaks(comparison, |run| {
-            format!("{} Gb/s", print_number(run.summary.origin.peak_gbps))
+            print_rate(run.summary.origin.peak_gbps * 1e9)
         }),
         x: time_axis(end),
         y: log_axis("bits per second, logarithmic", &curves, print_rate),
@@ -121,7 +121,10 @@ pub fn instances(comparison: &Comparison) -> Plot {
             .collect::<Vec<_>>()
             .join(" "),
         x: time_axis(end),
-        y: linear_axis("instances", most * 1.05, print_number),
+        y: Axis {
+            ticks: Ticks::Whole,
+            ..linear_axis("instances", most * 1.05, print_number)
+        },
         curves,
     }
 }
@@ -259,7 +262,7 @@ fn peaks(comparison: &Comparison, peak: impl Fn(&Run) -> String) -> String {
 fn end(comparison: &Comparison) -> usize {
     let last = comparison.runs.iter().map(|run| {
         let fleet = &run.outcome.fleet;
-        let enough = fleet.updated / 1000 * 995;
+        let enough = fleet.updated - fleet.updated / 200;
         let mut sum = 0;
         let reached = fleet.completions_series.iter().position(|done| {
             sum += done;
@@ -297,26 +300,35 @@ fn curve(run: &Run, series: &[u64], end: usize, value: impl Fn(u64) -> f64) -> C
     }
 }
 
+/// From here on an axis counts days: below, hours are the clearer word.
+const DAYS_FROM: f64 = 4.0 * DAY;
+const DAY: f64 = 24.0 * 3600.0;
+
 fn time_axis(end: usize) -> Axis {
+    let max = as_f64(end as u64 * STEP_SECONDS);
     Axis {
         label: "time since the release".to_owned(),
         scale: Scale::Linear,
         min: 0.0,
-        max: as_f64(end as u64 * STEP_SECONDS),
+        max,
         ticks: Ticks::Times,
-        print: print_mark,
+        print: if max < DAYS_FROM {
+            print_hours
+        } else {
+            print_days
+        },
     }
 }
 
-/// A time as a mark of an axis: days from two on.
-fn print_mark(seconds: f64) -> String {
-    const DAY: u64 = 24 * 3600;
-    let whole = round(seconds);
-    match whole {
+fn print_hours(seconds: f64) -> String {
+    match round(seconds) {
         0 => "0".to_owned(),
-        days if days >= 2 * DAY && days % DAY == 0 => format!("{}d", days / DAY),
-        other => print_duration(Duration::from_secs(other)),
+        seconds => print_duration(Duration::from_secs(seconds)),
     }
+}
+
+fn print_days(seconds: f64) -> String {
+    format!("{}d", print_number(seconds / DAY))
 }
 
 fn linear_axis(label: &str, max: f64, print: fn(f64) -> String) -> Axis {
@@ -350,4 +362,85 @@ fn log_axis(label: &str, curves: &[Curve], print: fn(f64) -> String) -> Axis {
 fn highest(curves: &[Curve]) -> f64 {
     let values = curves.iter().flat_map(|curve| &curve.points);
     values.map(|(_x, y)| *y).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::comparison::Request;
+    use crate::fleet::cost::Prices;
+    use crate::fleet::engine::Engine;
+    use crate::fleet::outcome::Outcome;
+    use crate::fleet::scenario::Scenario;
+    use crate::fleet::summary::Summary;
+
+    /// One run without an edge, with these completions per minute, of the default scenario (a window of 360 minutes).
+    fn comparison(completions: Vec<u64>) -> Comparison {
+        let prices = Prices::embedded().unwrap();
+        let scenario = Scenario::embedded(&prices.instances).unwrap();
+        let mut outcome = Outcome::default();
+        outcome.fleet.updated = completions.iter().sum();
+        outcome.fleet.completions_series = completions;
+        Comparison {
+            runs: vec![Run {
+                front: Front::None,
+                summary: Summary::of(&scenario, Front::None, &outcome, &prices),
+                outcome,
+            }],
+            request: Request {
+                scenario,
+                fronts: vec![Front::None],
+                engine: Engine::Exact,
+                seed: 1,
+            },
+        }
+    }
+
+    #[test]
+    fn the_time_axis_has_the_window_and_almost_everyone_but_not_the_last() {
+        assert_eq!(end(&comparison(vec![100; 10])), 360, "a window at least");
+        assert_eq!(end(&comparison(Vec::new())), 360, "nobody was updated");
+        let mut late = vec![0; 4000];
+        (late[999], late[3999]) = (996, 4);
+        assert_eq!(
+            end(&comparison(late)),
+            999 + 49,
+            "four of a thousand are beyond the axis"
+        );
+        let mut few = vec![0; 4000];
+        (few[999], few[3999]) = (98, 2);
+        assert_eq!(
+            end(&comparison(few)),
+            3999 + 199,
+            "two of a hundred are not"
+        );
+    }
+
+    #[test]
+    fn a_curve_keeps_the_peaks_of_the_minutes_that_share_a_point() {
+        let run = &comparison(Vec::new()).runs[0];
+        let mut series = vec![1; 4000];
+        series[1234] = 77;
+        let curve = curve(run, &series, 4000, as_f64);
+        assert!(curve.points.len() <= POINTS_MAX + 1);
+        let most = curve.points.iter().map(|point| round(point.1)).max();
+        assert_eq!(most, Some(77));
+        let (first, last) = (curve.points[0].0, curve.points[curve.points.len() - 1].0);
+        assert_eq!((round(first), round(last)), (0, 4000 * STEP_SECONDS));
+    }
+
+    #[test]
+    fn a_plot_of_nothing_is_still_a_plot() {
+        let nothing = comparison(Vec::new());
+        for plot in [
+            origin_rate(&nothing),
+            origin_requests(&nothing),
+            instances(&nothing),
+            completion(&nothing),
+        ] {
+            let svg = plot.to_svg(super::super::plot::Size::Wide, "x");
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        }
+        assert!(hit_ratio(&nothing).is_none());
+    }
 }
