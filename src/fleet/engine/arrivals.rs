@@ -79,9 +79,12 @@ impl Arrivals {
         self.stages[usize::from(stage)].0
     }
 
-    /// Whether a device of a region is switched on at a moment: a share of its region's devices is.
+    /// Whether a device of a region is switched on at a moment: a share of its region's devices is. A ramp is what is seen
+    /// to come, day and night included.
     pub fn is_online(&self, region: u8, at: u64, dice: &mut Dice) -> bool {
-        self.amplitude <= 0.0 || dice.random::<f64>() < self.online(usize::from(region), at)
+        self.amplitude <= 0.0
+            || !self.polls_go_on()
+            || dice.random::<f64>() < self.online(usize::from(region), at)
     }
 
     /// The share of a region's devices that is online. The release comes at noon UTC; most devices are on at 15:00 of

@@ -82,6 +82,11 @@ pub fn binomial(dice: &mut Dice, n: u64, p: f64) -> u64 {
     Binomial::new(n, p).map_or(0, |law| law.sample(dice))
 }
 
+/// Whether a draw among `all` falls on one of the last `some`.
+pub fn is_one_of(dice: &mut Dice, some: u64, all: u64) -> bool {
+    some >= all || dice.random_range(0..all) < some
+}
+
 /// A Poisson count.
 pub fn poisson(dice: &mut Dice, mean: f64) -> u64 {
     if mean <= 0.0 {

@@ -7,7 +7,8 @@
 //! | `exact/` | devices one by one: events in the order of time |
 //! | `aggregate/` | counts of devices per place and time step |
 //! | `population.rs`, `calendar.rs` | the exact engine's devices and events |
-//! | `arrivals.rs`, `places.rs`, `lines.rs` | when devices ask, where they are, how fast their lines are: the same for both |
+//! | `arrivals.rs`, `rates.rs` | when devices ask: one by one, and as shares per step |
+//! | `places.rs`, `lines.rs` | where devices are, how fast their lines are: the same for both |
 //! | `sharing.rs`, `scaling.rs` | the saturated origin, the Auto Scaling group: the same for both |
 //! | `network.rs`, `origin.rs` | caches, fills between them and the origin behind them: the same for both |
 //! | `chance.rs`, `series.rs` | random numbers, counts per step |
@@ -32,6 +33,7 @@ pub mod network;
 pub mod origin;
 pub mod places;
 pub mod population;
+pub mod rates;
 pub mod scaling;
 pub mod series;
 pub mod sharing;

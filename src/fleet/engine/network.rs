@@ -344,7 +344,8 @@ impl<'a> Network<'a> {
     }
 
     /// A device that led or followed a fill went away; the fill may end with it.
-    pub fn left(&mut self, fill: Fill, leads: bool) {
+    pub fn left(&mut self, fill: Fill, leads: bool, now: u64) {
+        self.now = now;
         let Some(flight) = self.flights.get(&fill) else {
             return;
         };
@@ -356,19 +357,19 @@ impl<'a> Network<'a> {
 
     /// How many bytes of a fill have come; none when it is over.
     #[must_use]
-    pub fn progress(&self, fill: Fill) -> Option<u64> {
+    pub fn progress(&self, fill: Fill, now: u64) -> Option<u64> {
         let flight = self.flights.get(&fill)?;
         let steady = |since: u64| {
-            let micros = self.now.saturating_sub(since) as f64;
+            let micros = now.saturating_sub(since) as f64;
             (micros * self.fill_rate()) as u64
         };
         let come = match flight.source {
             Source::Asking => 0,
             Source::Steady(since) => steady(since),
-            Source::Shared(mark) => self.origin.sent_since(mark) as u64,
+            Source::Shared(mark) => self.origin.sent_since(mark, now) as u64,
             Source::Along(behind) => {
-                let since = flight.head.map_or(self.now, |head| head.at);
-                self.progress(behind)
+                let since = flight.head.map_or(now, |head| head.at);
+                self.progress(behind, now)
                     .map_or(flight.length, |come| come.min(steady(since)))
             }
         };
@@ -840,7 +841,7 @@ impl<'a> Network<'a> {
                     flight.children.retain(|child| child.0 != fill);
                     leads
                 });
-                self.left(behind, leads);
+                self.left(behind, leads, self.now);
             }
             Source::Asking | Source::Steady(_) => {}
         }

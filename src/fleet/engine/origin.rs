@@ -103,13 +103,13 @@ impl Origin {
         self.demand.spread(now, now + alone, bytes as f64);
         self.running.push((who, bytes));
         self.sharing.start(0, bytes as f64, who);
-        self.sharing.virtual_bytes(0)
+        self.sharing.virtual_bytes(0, now)
     }
 
     /// How many bytes a fill has got whose mark was this.
     #[must_use]
-    pub fn sent_since(&self, mark: f64) -> f64 {
-        (self.sharing.virtual_bytes(0) - mark).max(0.0)
+    pub fn sent_since(&self, mark: f64, now: u64) -> f64 {
+        (self.sharing.virtual_bytes(0, now) - mark).max(0.0)
     }
 
     /// A fill is not wanted any more; what was sent of it was sent.

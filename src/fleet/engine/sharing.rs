@@ -84,10 +84,11 @@ impl Sharing {
         self.rate
     }
 
-    /// How many bytes a download of a class has got since the class was last empty.
+    /// How many bytes a download of a class has got at a moment since the class was last empty, if nothing changed since.
     #[must_use]
-    pub fn virtual_bytes(&self, class: usize) -> f64 {
-        self.classes[class].virtual_bytes
+    pub fn virtual_bytes(&self, class: usize, at: u64) -> f64 {
+        let class = &self.classes[class];
+        class.virtual_bytes + class.rate * at.saturating_sub(self.now) as f64
     }
 
     /// When the next download ends, if nothing changes.

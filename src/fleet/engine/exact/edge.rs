@@ -323,7 +323,7 @@ impl Run<'_> {
             let needed = needed.saturating_sub(self.network.first_byte(fill));
             if self
                 .network
-                .progress(fill)
+                .progress(fill, self.now)
                 .is_some_and(|come| come < needed)
             {
                 self.waiting
@@ -333,7 +333,7 @@ impl Run<'_> {
                 return;
             }
             if is_cut {
-                self.network.left(fill, leads);
+                self.network.left(fill, leads, self.now);
                 while let Some(notice) = self.network.take_notice() {
                     self.noticed(notice);
                 }
