@@ -233,12 +233,14 @@ impl<'a> Page<'a> {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
+        std::fs::metadata(folder).map_err(|error| write_failed(path, error))?;
         let file = tempfile::Builder::new()
             .prefix(".headwater-report-")
             // As any file that a program makes: the umask says who may read it.
             .permissions(std::fs::Permissions::from_mode(0o666))
             .tempfile_in(folder)
-            .map_err(|error| write_failed(path, error))?;
+            // Its text names the temporary file, which nobody asked for: the kind says enough.
+            .map_err(|error| write_failed(path, error.kind().into()))?;
         Ok(Self { path, file })
     }
 
@@ -251,16 +253,9 @@ impl<'a> Page<'a> {
     }
 }
 
-/// The error says the name that was asked for, and not that of the temporary file.
-fn write_failed(path: &Path, error: std::io::Error) -> Failure {
-    let inner = error.get_ref().and_then(|error| error.source());
-    let inner = inner.and_then(|error| error.downcast_ref::<std::io::Error>());
-    let code = inner.and_then(std::io::Error::raw_os_error);
-    let error = WriteError {
-        path: path.display().to_string(),
-        source: code.map_or(error, std::io::Error::from_raw_os_error),
-    };
-    Failure::new(Exit::Failed, error)
+fn write_failed(path: &Path, source: std::io::Error) -> Failure {
+    let path = path.display().to_string();
+    Failure::new(Exit::Failed, WriteError { path, source })
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -119,6 +119,8 @@ pub enum Joined {
 
 /// Room around the curves.
 struct Frame {
+    /// Which screens the style sheet shows it on.
+    class: &'static str,
     width: f64,
     height: f64,
     left: f64,
@@ -140,13 +142,14 @@ const CHARACTER: f64 = 7.3;
 
 impl Frame {
     fn new(plot: &Plot, size: Size) -> Self {
-        let (width, plot_height, left, right, ticks) = match size {
-            Size::Wide => (860.0, 300.0, 92.0, 24.0, (9, 7)),
-            Size::Narrow => (360.0, 230.0, 70.0, 12.0, (5, 6)),
+        let (class, width, plot_height, left, right, ticks) = match size {
+            Size::Wide => ("wide", 860.0, 300.0, 92.0, 24.0, (9, 7)),
+            Size::Narrow => ("narrow", 360.0, 230.0, 70.0, 12.0, (5, 6)),
         };
         let (legend, legend_height) = legend(&plot.curves, width);
         let top = legend_height + 30.0; // the y axis' label stands between legend and curves
         Self {
+            class,
             width,
             height: top + plot_height + 48.0,
             left,
@@ -287,7 +290,7 @@ impl Plot {
     pub fn to_svg(&self, size: Size, id: &str) -> String {
         let frame = Frame::new(self, size);
         let (width, height) = (frame.width, frame.height);
-        self.draw(size, id, &frame, &format!("0 0 {width} {height}"), "")
+        self.draw(id, &frame, &format!("0 0 {width} {height}"), "")
     }
 
     /// Draws it to stand alone: with a style sheet of its own, a ground, a margin and its title.
@@ -305,14 +308,11 @@ impl Plot {
             escaped(&self.title),
         );
         let view = format!("{left} {top} {width} {height}");
-        self.draw(Size::Wide, id, &frame, &view, &before)
+        self.draw(id, &frame, &view, &before)
     }
 
-    fn draw(&self, size: Size, id: &str, frame: &Frame, view: &str, before: &str) -> String {
-        let class = match size {
-            Size::Wide => "wide",
-            Size::Narrow => "narrow",
-        };
+    fn draw(&self, id: &str, frame: &Frame, view: &str, before: &str) -> String {
+        let class = frame.class;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot {class}\" viewBox=\"{view}\" role=\"img\" \
              aria-labelledby=\"{id}-t {id}-d\">\n<title id=\"{id}-t\">{}</title>\n<desc id=\"{id}-d\">{}</desc>\n{before}",
