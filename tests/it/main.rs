@@ -96,6 +96,10 @@ mod wire_paths;
 /// R14, R16: one range.
 mod wire_ranges;
 
+// The fleet.
+/// Two engines, closed forms, another simulator.
+mod fleet_engines;
+
 // Devices and real clients.
 /// A real apt repository as one release, used by apt.
 mod apt_repository;

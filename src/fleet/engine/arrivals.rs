@@ -142,7 +142,7 @@ impl Arrivals {
             Curve::Cron { period, .. } => (period.as_micros(), 0.0),
             Curve::Ramp { .. } => return (poll == 0).then_some(base),
         };
-        let nominal = i128::from(base) + i128::from(poll) * period as i128;
+        let nominal = i128::from(base) + i128::from(poll) * period.cast_signed();
         let fuzz = if jitter > 0.0 {
             let unit = chance::fixed_unit(self.seed, u64::from(device), poll as u64);
             ((2.0 * unit - 1.0) * jitter) as i128

@@ -11,6 +11,7 @@
 //! | `places.rs`, `lines.rs` | where devices are, how fast their lines are: the same for both |
 //! | `sharing.rs`, `scaling.rs` | the saturated origin, the Auto Scaling group: the same for both |
 //! | `network.rs`, `origin.rs` | caches, fills between them and the origin behind them: the same for both |
+//! | `capacity.rs` | one POP's requests, replayed against caches of other sizes |
 //! | `chance.rs`, `series.rs` | random numbers, counts per step |
 
 #![expect(
@@ -26,6 +27,7 @@ use super::scenario::Scenario;
 pub mod aggregate;
 pub mod arrivals;
 pub mod calendar;
+pub mod capacity;
 pub mod chance;
 pub mod exact;
 pub mod lines;

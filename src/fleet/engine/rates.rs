@@ -23,6 +23,8 @@ const JITTER_POINTS: u64 = 16;
 struct Grid {
     step: u64,
     steps: usize,
+    /// The first step in which only those ask who wait for the release.
+    window: usize,
 }
 
 impl Grid {
@@ -45,10 +47,20 @@ impl Grid {
     }
 }
 
-/// The rates of one region, over so many steps of so many µs.
+/// The rates of one region, over so many steps of so many µs; from the end of the window on, only asks of those who wait
+/// are counted.
 #[must_use]
-pub fn rates(arrivals: &Arrivals, region: usize, step: u64, steps: usize) -> Rates {
-    let grid = Grid { step, steps };
+pub fn rates(
+    arrivals: &Arrivals,
+    region: usize,
+    (step, steps): (u64, usize),
+    window: Duration,
+) -> Rates {
+    let grid = Grid {
+        step,
+        steps,
+        window: (micros(window) / step) as usize,
+    };
     let online: Vec<f64> = (0..steps as u64)
         .map(|index| arrivals.online(region, index * step + step / 2))
         .collect();
@@ -114,14 +126,15 @@ impl Poll {
             .div_ceil(grid.step)
             .clamp(1, JITTER_POINTS);
         let width = self.spread / bins;
+        let jitter = self.jitter.cast_signed();
         for bin in 0..bins {
             let base = self.first + bin * self.spread / bins;
             let mass = 1.0 / bins as f64;
             let mut waiting = 1.0;
             // A poll that was due before the release may come after it by its jitter.
-            for poll in -1_i64..=((horizon / self.period.max(1)) as i64 + 1) {
-                let nominal = base as i64 + poll * self.period as i64;
-                if nominal - self.jitter as i64 > horizon as i64 {
+            for poll in -1_i64..=((horizon / self.period.max(1)).cast_signed() + 1) {
+                let nominal = base.cast_signed() + poll * self.period.cast_signed();
+                if nominal - jitter > horizon.cast_signed() {
                     break;
                 }
                 if poll < 0 && self.jitter == 0 {
@@ -130,13 +143,14 @@ impl Poll {
                 let mut learnt = 0.0;
                 for point in 0..points {
                     let fuzz = (2 * point + 1) * self.jitter / points;
-                    let at = nominal + fuzz as i64 - self.jitter as i64;
+                    let at = nominal + fuzz.cast_signed() - jitter;
                     let Ok(at) = u64::try_from(at) else {
                         continue;
                     };
                     grid.pieces(at, width, |index, share| {
                         let asking = online[index] * share / points as f64;
-                        asks[index] += mass * asking;
+                        let who = if index < grid.window { 1.0 } else { waiting };
+                        asks[index] += mass * asking * who;
                         let is_open = opens <= index as u64 * grid.step + grid.step / 2;
                         if is_open {
                             learn[index] += mass * waiting * asking;
@@ -310,7 +324,7 @@ mod tests {
                     stages,
                 };
                 let arrivals = Arrivals::new(&discovery, &[], 5);
-                let computed = rates(&arrivals, 0, MINUTE, 400);
+                let computed = rates(&arrivals, 0, (MINUTE, 400), Duration::MAX);
                 let (learn, asks) = simulated(&discovery, 20_000, 400);
                 is_close(&computed.learn, &learn, &format!("learn {discovery:?}"));
                 is_close(&computed.asks, &asks, &format!("asks {discovery:?}"));

@@ -91,7 +91,7 @@ impl Demand {
         }
         let brings = each * self.dice.random::<f64>();
         let over = self.run(cohort.class, cut, brings, now);
-        if let Some(cuts) = self.cuts.get_mut(over.max(now)) {
+        if let Some(cuts) = self.cuts.get_mut(over.max(now + 1)) {
             cuts.push(Cohort {
                 count: cut,
                 needed: ((each - brings) * cut as f64) as u64,

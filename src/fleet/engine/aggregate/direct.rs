@@ -114,7 +114,7 @@ impl Run<'_> {
             let at = step as u64 * self.grid.step;
             let left = may_have.saturating_sub(self.counts.updated + self.counts.over);
             if left == 0 && at >= window.max(self.counts.last_done) {
-                self.close_step(at, at % STEP_MICROS != 0);
+                self.close_step(!at.is_multiple_of(STEP_MICROS));
                 return at;
             }
             self.step(at);
@@ -123,17 +123,17 @@ impl Run<'_> {
                 let sent = std::mem::take(&mut self.counts.sent_in_period);
                 self.group.observe(end, sent);
             }
-            self.close_step(end, end % STEP_MICROS == 0);
-            if end % STEP_MICROS == 0 {
+            self.close_step(end.is_multiple_of(STEP_MICROS));
+            if end.is_multiple_of(STEP_MICROS) {
                 progress.at(1.0 - left as f64 / may_have.max(1) as f64);
             }
         }
         let end = self.grid.steps as u64 * self.grid.step;
-        self.close_step(end, end % STEP_MICROS != 0);
+        self.close_step(!end.is_multiple_of(STEP_MICROS));
         horizon
     }
 
-    fn close_step(&mut self, _at: u64, is_whole: bool) {
+    fn close_step(&mut self, is_whole: bool) {
         if is_whole {
             self.counts.instances.push(self.group.in_service());
             self.counts
@@ -156,20 +156,24 @@ impl Run<'_> {
 
         let seconds = self.grid.step as f64 / 1e6;
         let capacity = self.group.bytes_per_second() * seconds;
-        let mut ended = Vec::new();
-        let mut sent = self.downloads.pass(capacity, |end| ended.push(end));
-        for end in ended {
-            self.ended(at, end);
-        }
-
         let retries = std::mem::take(&mut self.retries[self.now]);
         let resumed = self.downloads.take_resumed(self.now, &mut self.dice);
         let again: u64 = retries.iter().map(|retry| retry.count).sum::<u64>()
             + resumed.iter().map(|cohort| cohort.count).sum::<u64>();
+        let wanted = asking.learners + again;
+
+        let open = self.downloads.open() + self.stalled_now;
+        let room = self.group.connections_max().saturating_sub(open);
+        let mut ended = Vec::new();
+        let mut sent = self
+            .downloads
+            .pass(capacity, wanted.min(room), |end| ended.push(end));
+        for end in ended {
+            self.ended(at, end);
+        }
         self.counts.connections.add(at, asking.asks + again);
 
         // The chance that an instance has room: for a request in its second, and for a connection.
-        let wanted = asking.learners + again;
         let in_time = self.group.requests_per_second() * seconds;
         let answers = (in_time / (asking.asks + wanted).max(1) as f64).min(1.0);
         let open = self.downloads.open() + self.stalled_now;
@@ -240,18 +244,15 @@ impl Run<'_> {
             return 0.0;
         }
         let now = self.now as u32;
-        match served.at {
-            Some(cohort) => self.downloads.begin(cohort, now, &mut self.dice),
-            None => {
-                // Which artifact and line is drawn when they get through; those who do at once were drawn before.
-                if served.count != self.kinds.iter().sum::<u64>() || served.learned != now {
-                    super::share_out(&mut self.dice, served.count, &self.shares, &mut self.kinds);
-                }
-                let when = (served.learned, now);
-                self.downloads
-                    .begin_fresh(&self.kinds, when, &mut self.dice)
-            }
+        if let Some(cohort) = served.at {
+            return self.downloads.begin(cohort, now, &mut self.dice);
         }
+        // Which artifact and line is drawn when they get through; those who do at once were drawn before.
+        if served.count != self.kinds.iter().sum::<u64>() || served.learned != now {
+            super::share_out(&mut self.dice, served.count, &self.shares, &mut self.kinds);
+        }
+        self.downloads
+            .begin_fresh(&self.kinds, (served.learned, now), &mut self.dice)
     }
 
     /// Their first packets are lost in full queues, again and again.

@@ -74,7 +74,6 @@ struct Class {
     middle: f64,
     running: BinaryHeap<Reverse<Running>>,
     open: u64,
-    begun: u64,
 }
 
 /// All downloads.
@@ -103,7 +102,6 @@ impl Downloads {
                 middle: 0.0,
                 running: BinaryHeap::new(),
                 open: 0,
-                begun: 0,
             })
             .collect();
         let sizes: Vec<u64> = scenario.release.artifacts.iter().map(|a| a.bytes).collect();
@@ -125,13 +123,15 @@ impl Downloads {
         self.classes.iter().map(|class| class.open).sum()
     }
 
-    /// Lets one step pass with so many bytes to share out; says how many were sent. Who ended is told one by one.
-    pub fn pass(&mut self, capacity: f64, mut ended: impl FnMut(Ended)) -> f64 {
-        // Those who begin in a step are there for half of it; about as many will begin as in the last one.
+    /// Lets one step pass with so many bytes to share out, in which about so many will begin; says how many bytes were
+    /// sent. Who ended is told one by one.
+    pub fn pass(&mut self, capacity: f64, begin: u64, mut ended: impl FnMut(Ended)) -> f64 {
+        // Those who begin in a step are there for half of it.
+        let of_class = begin / Line::CLASSES as u64;
         let lines = self
             .classes
             .iter()
-            .map(|class| (class.line, 2 * class.open + class.begun));
+            .map(|class| (class.line, 2 * class.open + of_class));
         let per_micro = capacity / self.step as f64;
         let level = water_level(2.0 * per_micro * self.slack, lines);
         let mut sent = 0.0;
@@ -141,7 +141,6 @@ impl Downloads {
             let to = from + rate * self.step as f64;
             class.middle = 0.5 * (from + to);
             class.virtual_bytes = to;
-            class.begun = 0;
             sent += class.open as f64 * (to - from);
             while let Some(Reverse(first)) = class.running.peek() {
                 let mark = f64::from_bits(first.mark);
@@ -234,7 +233,6 @@ impl Downloads {
         let each = brings as f64 / cohort.count as f64;
         let mark = class.middle + each;
         class.open += cohort.count;
-        class.begun += cohort.count;
         class.running.push(Reverse(Running {
             mark: mark.to_bits(),
             sequence: self.sequence,

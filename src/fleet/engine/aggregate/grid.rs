@@ -69,7 +69,7 @@ impl Grid {
             .enumerate()
             .map(|(region, devices)| Region {
                 devices,
-                rates: rates::rates(arrivals, region, step, steps),
+                rates: rates::rates(arrivals, region, (step, steps), scenario.window),
                 waiting: devices,
                 chance_left: 1.0,
             })

@@ -37,6 +37,7 @@ struct Run<'a> {
     group: Group,
     dice: Dice,
     horizon: u64,
+    window: u64,
     now: u64,
     /// The second that is counted against the group's requests per second, and how many it had.
     second: (u64, u64),
@@ -80,6 +81,7 @@ pub(super) fn run(scenario: &Scenario, seed: u64, progress: &dyn Progress) -> Ou
         fleet,
         group,
         horizon,
+        window: scenario.window.as_micros() as u64,
         now: 0,
         second: (0, 0),
         stalled: 0,
@@ -103,7 +105,6 @@ impl Run<'_> {
 
     /// Events in order, until everyone is done or the horizon; returns the end.
     fn go(&mut self, progress: &dyn Progress) -> u64 {
-        let window = self.scenario.window.as_micros() as u64;
         let everyone = self.fleet.left.max(1);
         let period = self.group.period_micros();
         let mut next_step = STEP_MICROS;
@@ -115,7 +116,7 @@ impl Run<'_> {
             let next = [event_at, end_at, Some(tick)].into_iter().flatten().min();
             let next = next.unwrap_or(tick);
             let over = if self.fleet.left == 0 {
-                window.max(self.counts.last_done).min(self.horizon)
+                self.window.max(self.counts.last_done).min(self.horizon)
             } else {
                 self.horizon
             };
@@ -166,16 +167,23 @@ impl Run<'_> {
         self.now = to;
     }
 
+    /// Its period is over. Those who have the update, or are about to, ask again for ever, release or not: they are
+    /// counted until the end of the window.
+    fn poll(&mut self, who: u32) {
+        let device = &self.fleet.devices[who as usize];
+        let (region, standing) = (device.region, device.standing);
+        let is_counted = self.now <= self.window || standing == Standing::Waiting;
+        if is_counted || standing == Standing::Busy {
+            self.next_poll(who);
+        }
+        if is_counted && self.arrivals.is_online(region, self.now, &mut self.dice) {
+            self.check(who);
+        }
+    }
+
     fn happen(&mut self, who: u32, what: What) {
         match what {
-            What::Poll => {
-                let device = &self.fleet.devices[who as usize];
-                let region = device.region;
-                self.next_poll(who);
-                if self.arrivals.is_online(region, self.now, &mut self.dice) {
-                    self.check(who);
-                }
-            }
+            What::Poll => self.poll(who),
             What::Push => self.check(who),
             What::Again => {
                 self.counts.connections.add(self.now, 1);
@@ -199,12 +207,12 @@ impl Run<'_> {
     fn check(&mut self, who: u32) {
         self.counts.connections.add(self.now, 1);
         let answered = self.request();
+        let bytes = self.scenario.release.channel_bytes;
+        self.counts.demand.add(self.now, bytes as f64);
         if answered {
-            let bytes = self.scenario.release.channel_bytes;
             self.counts.sent_whole += bytes;
             self.counts.sent_in_period += bytes as f64;
             self.counts.sent.add(self.now, bytes as f64);
-            self.counts.demand.add(self.now, bytes as f64);
         }
         let device = &mut self.fleet.devices[who as usize];
         if device.standing != Standing::Waiting {

@@ -16,7 +16,7 @@ use super::super::population::{NOT_YET, Population, Standing};
 use super::super::series::{Tally, percentiles};
 use super::next_poll;
 use crate::edge::policy::cache::Want;
-use crate::fleet::outcome::{EdgeOutcome, FleetOutcome, Front, Outcome};
+use crate::fleet::outcome::{FleetOutcome, Front, Outcome};
 use crate::fleet::scenario::Scenario;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -58,6 +58,7 @@ struct Run<'a> {
     network: Network<'a>,
     dice: Dice,
     horizon: u64,
+    window: u64,
     now: u64,
     journeys: FxHashMap<u32, Journey>,
     waiting: FxHashMap<Fill, Vec<Waiting>>,
@@ -92,6 +93,7 @@ pub(super) fn run(
         fleet,
         network,
         horizon,
+        window: scenario.window.as_micros() as u64,
         now: 0,
         journeys: FxHashMap::default(),
         waiting: FxHashMap::default(),
@@ -117,7 +119,6 @@ impl Run<'_> {
     /// Events in order, until everyone is done or the horizon; returns the end.
     fn go(&mut self, progress: &dyn Progress) -> u64 {
         const TOLD_EVERY: u64 = 60_000_000;
-        let window = self.scenario.window.as_micros() as u64;
         let everyone = self.fleet.left.max(1);
         let mut told = 0;
         loop {
@@ -125,7 +126,7 @@ impl Run<'_> {
             let network_at = self.network.next_at();
             let next = event_at.min(network_at);
             let over = if self.fleet.left == 0 {
-                window.max(self.last_done).min(self.horizon)
+                self.window.max(self.last_done).min(self.horizon)
             } else {
                 self.horizon
             };
@@ -148,17 +149,25 @@ impl Run<'_> {
         }
     }
 
+    /// Its period is over. Those who have the update, or are about to, ask again for ever, release or not: they are
+    /// counted until the end of the window.
+    fn poll(&mut self, who: u32) {
+        let device = &self.fleet.devices[who as usize];
+        let (region, standing) = (device.region, device.standing);
+        let is_counted = self.now <= self.window || standing == Standing::Waiting;
+        if is_counted || standing == Standing::Busy {
+            next_poll(&mut self.fleet, &self.arrivals, who, |at| {
+                self.calendar.push(at, (who, What::Poll));
+            });
+        }
+        if is_counted && self.arrivals.is_online(region, self.now, &mut self.dice) {
+            self.check(who);
+        }
+    }
+
     fn happen(&mut self, who: u32, what: What) {
         match what {
-            What::Poll => {
-                let region = self.fleet.devices[who as usize].region;
-                next_poll(&mut self.fleet, &self.arrivals, who, |at| {
-                    self.calendar.push(at, (who, What::Poll));
-                });
-                if self.arrivals.is_online(region, self.now, &mut self.dice) {
-                    self.check(who);
-                }
-            }
+            What::Poll => self.poll(who),
             What::Push => self.check(who),
             What::Again => self.download(who),
             What::Got => self.got(who),
