@@ -10,6 +10,8 @@ use crate::assembly::AssemblyError;
 use crate::config::ConfigError;
 use crate::device::DeviceError;
 use crate::edge::proxy::engine::EngineError;
+use crate::fleet::document::DocumentError;
+use crate::fleet::scenario::ChangeError;
 use crate::publish::{Damage, ErrorKind, PublishError};
 use crate::telemetry::{self, TelemetryError};
 
@@ -155,6 +157,33 @@ impl From<ConfigError> for Failure {
                 Self::new(Exit::NotFound, error)
             }
             ConfigError::Unreadable { .. } => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        match &error {
+            DocumentError::Invalid { problems, .. } => {
+                let details = problems.iter().map(ToString::to_string).collect();
+                Self {
+                    details,
+                    ..Self::new(Exit::Usage, error)
+                }
+            }
+            DocumentError::Unreadable { source, .. } => {
+                let exit = match source.kind() {
+                    io::ErrorKind::NotFound => Exit::NotFound,
+                    _ => Exit::Failed,
+                };
+                Self::new(exit, error)
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ mod retire;
 mod rollback;
 mod serve;
 mod show;
+mod simulate;
 mod verify;
 
 pub use failure::{Exit, Failure};
@@ -78,6 +79,7 @@ enum Command {
     Serve(serve::Typed),
     Edge(edge::Typed),
     Get(get::Typed),
+    Simulate(simulate::Typed),
     Config(config::Typed),
     Demo(demo::Typed),
     Completions(completions::Typed),
@@ -136,6 +138,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Serve(typed) => typed.run(context),
         Command::Edge(typed) => typed.run(context),
         Command::Get(typed) => typed.run(context),
+        Command::Simulate(typed) => typed.run(context),
         Command::Config(typed) => typed.run(context),
         Command::Demo(typed) => typed.run(context),
         Command::Completions(typed) => typed.run(context),

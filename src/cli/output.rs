@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::failure::{Exit, Failure};
 use crate::device::Watcher;
+use crate::fleet::{engine, units};
 use crate::publish::Progress;
 use crate::telemetry::Colours;
 
@@ -106,18 +107,31 @@ impl Output {
     /// A progress bar in bytes, drawn on standard error when that is a terminal.
     #[must_use]
     pub fn bar(self) -> Arc<Bar> {
+        Arc::new(Bar(self.progress(0, BAR)))
+    }
+
+    /// A progress bar in percent, drawn on standard error when that is a terminal.
+    #[must_use]
+    pub fn share_bar(self) -> ShareBar {
+        ShareBar(self.progress(SHARE_STEPS, SHARE_BAR))
+    }
+
+    fn progress(self, length: u64, template: &str) -> ProgressBar {
         let target = match self.talk {
             Talk::Normal => ProgressDrawTarget::stderr(), // which draws nothing unless it is a terminal
             Talk::Quiet => ProgressDrawTarget::hidden(),
         };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) = ProgressStyle::with_template(BAR) {
+        let bar = ProgressBar::with_draw_target(Some(length), target);
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸ "));
         }
-        Arc::new(Bar(bar))
+        bar
     }
 }
 
+/// Finer than the bar has columns.
+const SHARE_STEPS: u64 = 1000;
+const SHARE_BAR: &str = "{bar:32} {percent:>3}%  {elapsed} gone  {eta} left";
 const BAR: &str = "{bar:32} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
 
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +179,30 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+/// A progress bar for work that knows its share.
+#[derive(Debug)]
+pub struct ShareBar(ProgressBar);
+
+impl ShareBar {
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for ShareBar {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl engine::Progress for ShareBar {
+    fn at(&self, share: f64) {
+        let steps = units::as_f64(SHARE_STEPS) * share.clamp(0.0, 1.0);
+        self.0.set_position(units::round(steps));
     }
 }
 

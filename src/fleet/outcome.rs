@@ -1,8 +1,18 @@
 //! What one run of an engine counts.
 //!
-//! Owns the counters and time series that both engines fill and that cost, table, JSON and report read. Never computes a
-//! price.
+//! Owns the counters and time series that both engines fill and that cost, table, JSON and report read, and what a peak
+//! and a mean are. Never computes a price.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts below 2^53 keep their value as floats; a rounded-up peak is a small positive number"
+)]
+
+use std::time::Duration;
+
+use super::scenario::Scenario;
 use crate::edge::policy::topology::Region;
 
 /// The time step of every series, in seconds: CloudWatch's finest free metric, and what an Auto Scaling group sees.
@@ -91,4 +101,86 @@ pub struct FleetOutcome {
     pub completions_series: Vec<u64>,
     /// Seconds until 50, 90, 99 of 100 devices had it; none when they never did.
     pub percentiles_s: [Option<f64>; 3],
+}
+
+/// A peak of bits is the mean of the busiest five minutes: as long as an Auto Scaling group needs to see anything.
+const PEAK_STEPS: usize = 5;
+
+impl OriginOutcome {
+    /// Gb/s of the busiest five minutes of what was sent.
+    #[must_use]
+    pub fn peak_gbps(&self) -> f64 {
+        bits_per_second(busiest(&self.bytes_series, PEAK_STEPS), PEAK_STEPS) / 1e9
+    }
+
+    /// Gb/s of the busiest five minutes of what an origin without limits would have sent.
+    #[must_use]
+    pub fn peak_demand_gbps(&self) -> f64 {
+        bits_per_second(busiest(&self.demand_series, PEAK_STEPS), PEAK_STEPS) / 1e9
+    }
+
+    /// Requests per second of the busiest minute.
+    #[must_use]
+    pub fn peak_requests_per_s(&self) -> f64 {
+        busiest(&self.requests_series, 1) as f64 / STEP_SECONDS as f64
+    }
+
+    /// Gb/s over the window: everything that was sent, also later, as if it had been sent within the window.
+    #[must_use]
+    pub fn mean_gbps(&self, window: Duration) -> f64 {
+        self.bytes as f64 * 8.0 / window.as_secs_f64().max(1.0) / 1e9
+    }
+
+    /// Instances that would have served the busiest five minutes of the demand at the target utilisation.
+    #[must_use]
+    pub fn instances_needed(&self, scenario: &Scenario) -> u64 {
+        let origin = &scenario.origin;
+        let usable = origin.target_utilisation * origin.baseline_bps.min(origin.gateway_bps);
+        ((self.peak_demand_gbps() * 1e9 / usable).ceil() as u64).max(1)
+    }
+}
+
+impl EdgeOutcome {
+    /// The share of requests that needed none to the origin; none without requests.
+    #[must_use]
+    pub fn hit_ratio(&self) -> Option<f64> {
+        (self.requests > 0).then(|| self.hits as f64 / self.requests as f64)
+    }
+
+    /// The same of bytes.
+    #[must_use]
+    pub fn byte_hit_ratio(&self) -> Option<f64> {
+        (self.bytes > 0).then(|| self.hit_bytes as f64 / self.bytes as f64)
+    }
+}
+
+fn busiest(series: &[u64], steps: usize) -> u64 {
+    let steps = steps.min(series.len()).max(1);
+    series
+        .windows(steps)
+        .map(|window| window.iter().sum())
+        .max()
+        .unwrap_or(0)
+}
+
+fn bits_per_second(bytes: u64, steps: usize) -> f64 {
+    bytes as f64 * 8.0 / (steps as u64 * STEP_SECONDS) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peaks_are_of_the_busiest_minutes() {
+        let origin = OriginOutcome {
+            bytes: 7_500,
+            bytes_series: vec![0, 0, 7_500, 0, 0, 0, 0],
+            requests_series: vec![60, 600, 0],
+            ..OriginOutcome::default()
+        };
+        assert!((origin.peak_gbps() * 1e9 - 200.0).abs() < 1e-6);
+        assert!((origin.peak_requests_per_s() - 10.0).abs() < 1e-9);
+        assert!((origin.mean_gbps(Duration::from_secs(60)) * 1e9 - 1_000.0).abs() < 1e-6);
+    }
 }

@@ -1,12 +1,31 @@
 //! What is simulated: the fleet, the release, the edge, the origin.
 //!
-//! Owns the scenario file (`config/scenarios/*.toml`), its limits and its defaults. Never simulates.
+//! Owns what a scenario is, the limits of its values, and what the command line may change in one; `scenario/file.rs`
+//! reads the files of `config/scenarios/`. Never simulates.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::edge::policy::cache::CacheSettings;
 use crate::edge::policy::freshness::Ttl;
 use crate::edge::policy::topology::{Region, TopologySettings};
+use crate::fleet::document::within;
+use crate::fleet::units::{print_count, print_duration, print_size};
+
+mod file;
+
+pub use file::DEFAULT_NAME;
+
+/// Devices: the largest fleets in the world have one or two billion.
+pub const DEVICES: RangeInclusive<u64> = 1..=10_000_000_000;
+/// The size of an artifact: CloudFront keeps up to 50 GB of one answer (fact 34), and a device has to hold it.
+pub const ARTIFACT_BYTES: RangeInclusive<u64> = 1..=50_000_000_000;
+/// A window: below a minute there is no series to look at, above 30 days the next release is out.
+pub const WINDOW: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
+/// A horizon: 90 days are 129,600 steps of a minute.
+pub const HORIZON: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(90 * 24 * 3600);
 
 /// A release to a fleet.
 #[derive(Clone, Debug)]
@@ -194,4 +213,75 @@ pub struct OriginSettings {
     pub warm_up: Duration,
     /// Scale-in only after this long below the target.
     pub scale_in_after: Duration,
+}
+
+/// What the command line may change in a scenario.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Changes {
+    /// So many devices.
+    pub devices: Option<u64>,
+    /// Every artifact has this size.
+    pub artifact_bytes: Option<u64>,
+    /// The fleet learns of the release in this time: every time of the discovery, and the horizon, is stretched or
+    /// squeezed in proportion.
+    pub window: Option<Duration>,
+}
+
+/// Why a change is refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{flag}` {what}")]
+pub struct ChangeError {
+    /// Which one.
+    pub flag: &'static str,
+    /// Its value, and what is allowed.
+    pub what: String,
+}
+
+impl Scenario {
+    /// The scenario with these changes.
+    pub fn with(mut self, changes: &Changes) -> Result<Self, ChangeError> {
+        let refused = |flag| move |what| ChangeError { flag, what };
+        if let Some(devices) = changes.devices {
+            self.devices = within(devices, &DEVICES, print_count).map_err(refused("--devices"))?;
+        }
+        if let Some(bytes) = changes.artifact_bytes {
+            let bytes =
+                within(bytes, &ARTIFACT_BYTES, print_size).map_err(refused("--artifact-size"))?;
+            for artifact in &mut self.release.artifacts {
+                artifact.bytes = bytes;
+            }
+        }
+        if let Some(window) = changes.window {
+            let window = within(window, &WINDOW, print_duration).map_err(refused("--window"))?;
+            let factor = window.as_secs_f64() / self.window.as_secs_f64();
+            let horizon = self.horizon.mul_f64(factor);
+            self.horizon = within(horizon, &HORIZON, print_duration)
+                .map_err(|what| format!("stretches the horizon with it, which {what}"))
+                .map_err(refused("--window"))?;
+            self.discovery.stretch(factor);
+            self.window = window;
+        }
+        Ok(self)
+    }
+}
+
+impl Discovery {
+    fn stretch(&mut self, factor: f64) {
+        let stretch = |time: &mut Duration| *time = time.mul_f64(factor);
+        match &mut self.curve {
+            Curve::PhaseRandom { period, jitter } => [period, jitter].map(stretch),
+            Curve::Cron { at, spread, .. } => [at, spread].map(stretch),
+            Curve::Ramp {
+                ramp,
+                sustained,
+                decay,
+            } => {
+                stretch(decay);
+                [ramp, sustained].map(stretch)
+            }
+        };
+        for (at, _share) in &mut self.stages {
+            stretch(at);
+        }
+    }
 }

@@ -16,6 +16,7 @@ const COMMANDS: [&str; 19] = [
     "serve",
     "edge",
     "get",
+    "simulate",
     "config",
     "config check",
     "config show",

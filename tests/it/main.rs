@@ -57,12 +57,16 @@ mod cli_results;
 mod cli_sandbox;
 /// The two lines, signals.
 mod cli_serve;
+/// The simulation of a fleet: scenarios, the JSON document, refusals, seeds.
+mod cli_simulate;
 /// What goes where, broken pipes, quiet.
 mod cli_streams;
 /// `config/origin.toml` against the schema.
 mod config_file;
 /// Precedence, limits at the edge and one past it, problems, secrets.
 mod config_values;
+/// The report of a simulation in a real browser, on a desk and on a phone.
+mod fleet_report;
 
 // The wire: what every answer must be, byte by byte.
 /// R24: the drain.
@@ -105,6 +109,10 @@ mod edge_settings;
 mod edge_suite;
 /// The rules that need real bytes: collapsing, broken fills, the origin's view, conservation, clients.
 mod edge_wire;
+
+// The fleet.
+/// Two engines, closed forms, another simulator.
+mod fleet_engines;
 
 // Devices and real clients.
 /// A real apt repository as one release, used by apt.

@@ -1,12 +1,44 @@
 //! Two engines behind one interface: exact discrete events per device, and an aggregated one that counts.
 //!
 //! Owns the choice. Never prints progress: it tells a [`Progress`].
+//!
+//! | file | owns |
+//! |---|---|
+//! | `exact/` | devices one by one: events in the order of time |
+//! | `aggregate/` | counts of devices per place and time step |
+//! | `population.rs`, `calendar.rs` | the exact engine's devices and events |
+//! | `arrivals.rs`, `rates.rs` | when devices ask: one by one, and as shares per step |
+//! | `places.rs`, `lines.rs` | where devices are, how fast their lines are: the same for both |
+//! | `sharing.rs`, `scaling.rs` | the saturated origin, the Auto Scaling group: the same for both |
+//! | `network.rs`, `origin.rs` | caches, fills between them and the origin behind them: the same for both |
+//! | `capacity.rs` | one POP's requests, replayed against caches of other sizes |
+//! | `chance.rs`, `series.rs` | random numbers, counts per step |
+
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times are µs of some days and counts are below 2^53, so a float holds them; rates are positive"
+)]
 
 use super::outcome::{Front, Outcome};
 use super::scenario::Scenario;
 
 pub mod aggregate;
+pub mod arrivals;
+pub mod calendar;
+pub mod capacity;
+pub mod chance;
 pub mod exact;
+pub mod lines;
+pub mod network;
+pub mod origin;
+pub mod places;
+pub mod population;
+pub mod rates;
+pub mod scaling;
+pub mod series;
+pub mod sharing;
 
 /// Told how far a run is.
 pub trait Progress: Sync {

@@ -1,0 +1,421 @@
+//! The whole fleet asks the origin, counted per step.
+//!
+//! Owns the aggregated run without an edge: admission, failures that come back as retries. Never knows one device from
+//! another; what `exact/direct.rs` does to each is done to as many as there are.
+
+use rand::Rng;
+
+use super::super::Progress;
+use super::super::arrivals::{Arrivals, NEVER};
+use super::super::chance::{self, Dice, Purpose};
+use super::super::lines;
+use super::super::places::Places;
+use super::super::scaling::{self, Group};
+use super::super::series::{Flow, STEP_MICROS, Tally, percentiles};
+use super::demand::Demand;
+use super::downloads::{Cohort, Downloads, Ended};
+use super::grid::Grid;
+use crate::fleet::outcome::{FleetOutcome, OriginOutcome, Outcome};
+use crate::fleet::scenario::{Curve, Scenario};
+
+/// Devices that failed together come back at so many times within their longest pause.
+const RETRY_PARTS: u64 = 16;
+
+/// Who tries again, and after how many failures in a row.
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    failures: u32,
+    learned: u32,
+    count: u64,
+    /// What they were at; none: they have nothing yet, and it is drawn when they get through.
+    at: Option<Cohort>,
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    shares: Vec<f64>,
+    grid: Grid,
+    dice: Dice,
+    group: Group,
+    downloads: Downloads,
+    /// What an origin without limits would have to do.
+    demand: Demand,
+    kinds: Vec<u64>,
+    retries: Vec<Vec<Retry>>,
+    /// Connections that get nothing, by the step in which they give up.
+    stalled: Vec<u64>,
+    stalled_now: u64,
+    now: usize,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    requests: Tally,
+    connections: Tally,
+    completions: Tally,
+    sent: Flow,
+    sent_whole: u64,
+    sent_in_period: f64,
+    failed: u64,
+    broken: u64,
+    updated: u64,
+    late: u64,
+    over: u64,
+    last_done: u64,
+    instances: Vec<u64>,
+    open: Vec<u64>,
+}
+
+pub(super) fn run(scenario: &Scenario, seed: u64, progress: &dyn Progress) -> Outcome {
+    let arrivals = Arrivals::new(&scenario.discovery, &scenario.regions, seed);
+    let places = Places::new(&scenario.regions, None);
+    let mut dice = chance::stream(seed, Purpose::Arrivals);
+    let grid = Grid::new(scenario, &arrivals, places.region_shares(), &mut dice);
+    let rates = lines::class_rates(&scenario.devices_line);
+    let excluded: f64 = arrivals
+        .stages
+        .iter()
+        .filter(|stage| stage.0 == NEVER)
+        .map(|stage| stage.1)
+        .sum();
+    let may_have = scenario.devices - chance::binomial(&mut dice, scenario.devices, excluded);
+    let mut run = Run {
+        shares: scenario.release.artifacts.iter().map(|a| a.share).collect(),
+        downloads: Downloads::new(scenario, &rates, grid.step),
+        demand: Demand::new(
+            scenario,
+            &rates,
+            (grid.step, grid.steps),
+            chance::stream(seed, Purpose::Edge),
+        ),
+        kinds: Vec::new(),
+        retries: vec![Vec::new(); grid.steps],
+        stalled: vec![0; grid.steps],
+        stalled_now: 0,
+        group: Group::new(&scenario.origin),
+        grid,
+        scenario,
+        dice,
+        now: 0,
+        counts: Counts::default(),
+    };
+    let end = run.go(may_have, progress);
+    run.outcome(may_have, end)
+}
+
+impl Run<'_> {
+    fn go(&mut self, may_have: u64, progress: &dyn Progress) -> u64 {
+        let window = self.scenario.window.as_micros() as u64;
+        let period = self.group.period_micros();
+        let horizon = self.scenario.horizon.as_micros() as u64;
+        for step in 0..self.grid.steps {
+            self.now = step;
+            let at = step as u64 * self.grid.step;
+            let left = may_have.saturating_sub(self.counts.updated + self.counts.over);
+            if left == 0 && at >= window.max(self.counts.last_done) {
+                self.close_step(!at.is_multiple_of(STEP_MICROS));
+                return at;
+            }
+            self.step(at);
+            let end = at + self.grid.step;
+            if end / period > at / period {
+                let sent = std::mem::take(&mut self.counts.sent_in_period);
+                self.group.observe(end, sent);
+            }
+            self.close_step(end.is_multiple_of(STEP_MICROS));
+            if end.is_multiple_of(STEP_MICROS) {
+                progress.at(1.0 - left as f64 / may_have.max(1) as f64);
+            }
+        }
+        let end = self.grid.steps as u64 * self.grid.step;
+        self.close_step(!end.is_multiple_of(STEP_MICROS));
+        horizon
+    }
+
+    fn close_step(&mut self, is_whole: bool) {
+        if is_whole {
+            self.counts.instances.push(self.group.in_service());
+            self.counts
+                .open
+                .push(self.downloads.open() + self.stalled_now);
+        }
+    }
+
+    fn step(&mut self, at: u64) {
+        let asking = self.grid.draw(self.now, &mut self.dice);
+        super::share_out(
+            &mut self.dice,
+            asking.learners,
+            &self.shares,
+            &mut self.kinds,
+        );
+        let channel = (asking.asks * self.scenario.release.channel_bytes) as f64;
+        self.demand.pass(self.now, &self.kinds, channel);
+        self.stalled_now -= self.stalled[self.now];
+
+        let seconds = self.grid.step as f64 / 1e6;
+        let capacity = self.group.bytes_per_second() * seconds;
+        let retries = std::mem::take(&mut self.retries[self.now]);
+        let resumed = self.downloads.take_resumed(self.now, &mut self.dice);
+        let again: u64 = retries.iter().map(|retry| retry.count).sum::<u64>()
+            + resumed.iter().map(|cohort| cohort.count).sum::<u64>();
+        let wanted = asking.learners + again;
+
+        let open = self.downloads.open() + self.stalled_now;
+        let room = self.group.connections_max().saturating_sub(open);
+        let mut ended = Vec::new();
+        let mut sent = self
+            .downloads
+            .pass(capacity, wanted.min(room), |end| ended.push(end));
+        for end in ended {
+            self.ended(at, end);
+        }
+        self.counts.connections.add(at, asking.asks + again);
+
+        // The chance that an instance has room: for a request in its second, and for a connection.
+        let in_time = self.group.requests_per_second() * seconds;
+        let answers = (in_time / (asking.asks + wanted).max(1) as f64).min(1.0);
+        let open = self.downloads.open() + self.stalled_now;
+        let room = self.group.connections_max().saturating_sub(open);
+        let fits = (room as f64 / (wanted.max(1) as f64 * answers)).min(1.0);
+        let chance = answers * fits;
+
+        sent += self.channel(at, asking.asks, chance);
+        let refused = chance::binomial(&mut self.dice, asking.learners, 1.0 - chance);
+        let learned = self.now as u32;
+        self.fail(Retry {
+            failures: 1,
+            learned,
+            count: refused,
+            at: None,
+        });
+        let fresh = Retry {
+            failures: 0,
+            learned,
+            count: asking.learners - refused,
+            at: None,
+        };
+        let resumed = resumed.into_iter().map(|cohort| Retry {
+            failures: 0,
+            learned: cohort.learned,
+            count: cohort.count,
+            at: Some(cohort),
+        });
+        // A learner's connection is there already.
+        sent += self.admit(at, fresh, 1.0);
+        for retry in retries.into_iter().chain(resumed) {
+            sent += self.admit(at, retry, chance);
+        }
+        self.downloads.settle(capacity, sent);
+        self.counts.sent.spread(at, at + self.grid.step, sent);
+        self.counts.sent_in_period += sent;
+    }
+
+    /// Channel documents; says their bytes.
+    fn channel(&mut self, at: u64, asks: u64, chance: f64) -> f64 {
+        let answered = chance::binomial(&mut self.dice, asks, chance);
+        self.counts.requests.add(at, asks);
+        self.counts.failed += asks - answered;
+        let bytes = answered * self.scenario.release.channel_bytes;
+        self.counts.sent_whole += bytes;
+        bytes as f64
+    }
+
+    /// Requests for artifacts; says the bytes that were sent to them in this step.
+    fn admit(&mut self, at: u64, retry: Retry, chance: f64) -> f64 {
+        if retry.count == 0 {
+            return 0.0;
+        }
+        self.counts.requests.add(at, retry.count);
+        let accepted = chance::binomial(&mut self.dice, retry.count, chance);
+        let refused = retry.count - accepted;
+        self.counts.failed += refused;
+        let (refused, rest) = split(retry, refused);
+        self.fail(Retry {
+            failures: refused.failures + 1,
+            ..refused
+        });
+        let served = self.group.bytes_per_second() / scaling::STALL_BYTES_PER_SECOND;
+        let room = (served as u64).saturating_sub(self.downloads.open() + self.stalled_now);
+        let (served, stalled) = split(rest, rest.count.min(room));
+        self.stall(stalled);
+        if served.count == 0 {
+            return 0.0;
+        }
+        let now = self.now as u32;
+        if let Some(cohort) = served.at {
+            return self.downloads.begin(cohort, now, &mut self.dice);
+        }
+        // Which artifact and line is drawn when they get through; those who do at once were drawn before.
+        if served.count != self.kinds.iter().sum::<u64>() || served.learned != now {
+            super::share_out(&mut self.dice, served.count, &self.shares, &mut self.kinds);
+        }
+        self.downloads
+            .begin_fresh(&self.kinds, (served.learned, now), &mut self.dice)
+    }
+
+    /// Their first packets are lost in full queues, again and again.
+    fn stall(&mut self, retry: Retry) {
+        if retry.count == 0 {
+            return;
+        }
+        self.counts.failed += retry.count;
+        self.counts.broken += retry.count;
+        let timeout = self.scenario.transfer.stall_timeout.as_micros() as u64;
+        let over = self.now + (timeout / self.grid.step).max(1) as usize;
+        self.stalled_now += retry.count;
+        if let Some(stalled) = self.stalled.get_mut(over) {
+            *stalled += retry.count;
+        }
+        let failed = Retry {
+            failures: retry.failures + 1,
+            ..retry
+        };
+        self.fail_at(failed, over);
+    }
+
+    fn fail(&mut self, retry: Retry) {
+        self.fail_at(retry, self.now);
+    }
+
+    /// Later again, or given up until the next poll.
+    fn fail_at(&mut self, retry: Retry, now: usize) {
+        if retry.count == 0 {
+            return;
+        }
+        let transfer = &self.scenario.transfer;
+        if retry.failures < transfer.attempts_max.max(1) {
+            let longest = scaling::backoff_micros(transfer, retry.failures);
+            self.later(retry, now, longest);
+            return;
+        }
+        let period = match self.scenario.discovery.curve {
+            Curve::PhaseRandom { period, .. } | Curve::Cron { period, .. } => period,
+            Curve::Ramp { .. } => {
+                self.counts.over += retry.count;
+                return;
+            }
+        };
+        let again = Retry {
+            failures: 0,
+            ..retry
+        };
+        self.later(again, now, period.as_micros() as u64);
+    }
+
+    /// Spreads retries evenly over the time up to `longest` from now.
+    fn later(&mut self, retry: Retry, now: usize, longest: u64) {
+        let mut left = retry;
+        for part in 0..RETRY_PARTS {
+            let parts_left = (RETRY_PARTS - part) as f64;
+            let count = chance::binomial(&mut self.dice, left.count, 1.0 / parts_left);
+            let (some, rest) = split(left, count);
+            left = rest;
+            if count == 0 {
+                continue;
+            }
+            let share = (part as f64 + self.dice.random::<f64>()) / RETRY_PARTS as f64;
+            let within: f64 = self.dice.random();
+            let steps = share * longest as f64 / self.grid.step as f64 + within;
+            let row = now + (steps as usize).max(usize::from(now == self.now));
+            let Some(row) = self.retries.get_mut(row) else {
+                continue;
+            };
+            // Those who have nothing yet are alike but for when they learnt, and keep one of their times.
+            let alike = row.iter_mut().find(|other| {
+                some.at.is_none() && other.at.is_none() && other.failures == some.failures
+            });
+            if let Some(other) = alike {
+                other.count += count;
+                if self.dice.random_range(0..other.count) < count {
+                    other.learned = some.learned;
+                }
+            } else {
+                row.push(some);
+            }
+        }
+    }
+
+    /// Some attempts are over.
+    fn ended(&mut self, at: u64, end: Ended) {
+        self.counts.sent_whole += end.brought;
+        let count = end.cohort.count;
+        if let Some(range) = self.scenario.transfer.range_bytes {
+            let each = (end.brought / count)
+                .div_ceil(range.max(1))
+                .saturating_sub(1);
+            let began = u64::from(end.started) * self.grid.step;
+            self.counts.requests.spread(began, at, each * count);
+        }
+        if end.cohort.needed > 0 {
+            self.counts.broken += count;
+            self.downloads.pause(end.cohort, &mut self.dice);
+            return;
+        }
+        self.counts.updated += count;
+        self.counts.completions.add(at, count);
+        self.counts.last_done = at + self.grid.step;
+        let took = at - u64::from(end.cohort.learned) * self.grid.step;
+        if took > self.scenario.transfer.late_after.as_micros() as u64 {
+            self.counts.late += count;
+        }
+    }
+
+    fn outcome(self, may_have: u64, end: u64) -> Outcome {
+        let counts = self.counts;
+        let is_exact = self.downloads.open() == 0;
+        let bytes_series = counts
+            .sent
+            .finish(end, is_exact.then_some(counts.sent_whole));
+        let bytes: u64 = bytes_series.iter().sum();
+        let completions_series = counts.completions.finish(end);
+        Outcome {
+            origin: OriginOutcome {
+                requests: counts.requests.sum(),
+                bytes,
+                failed: counts.failed,
+                requests_series: counts.requests.finish(end),
+                bytes_series,
+                demand_series: self.demand.finish(end),
+                instances_series: counts.instances,
+                connections_series: counts.connections.finish(end),
+                open_series: counts.open,
+                egress_bytes: bytes,
+            },
+            fleet: FleetOutcome {
+                updated: counts.updated,
+                failed: may_have.saturating_sub(counts.updated),
+                late: counts.late,
+                broken_attempts: counts.broken,
+                percentiles_s: percentiles(
+                    &completions_series,
+                    self.scenario.devices,
+                    [0.5, 0.9, 0.99],
+                ),
+                completions_series,
+            },
+            ..Outcome::default()
+        }
+    }
+}
+
+/// The first `count` of some who are alike, and the others.
+fn split(retry: Retry, count: u64) -> (Retry, Retry) {
+    let part = |count: u64, needed: u64| Retry {
+        count,
+        at: retry.at.map(|cohort| Cohort {
+            count,
+            needed,
+            ..cohort
+        }),
+        ..retry
+    };
+    let all = retry.at.map_or(0, |cohort| cohort.needed);
+    let needed = if retry.count == 0 {
+        0
+    } else {
+        (u128::from(all) * u128::from(count) / u128::from(retry.count)) as u64
+    };
+    (part(count, needed), part(retry.count - count, all - needed))
+}

@@ -1,0 +1,865 @@
+//! The edge inside the simulation: one policy cache per node, fills that travel between layers, the origin behind them.
+//!
+//! Owns time and bytes between caches: delays, fill rates, what reaches the origin. Every decision (hit, stale, follow,
+//! fetch, keep, evict) is `edge::policy`'s; this file moves what was decided, and never knows a device: both engines
+//! drive it, one with each request, the other with those requests only that can change a cache.
+//!
+//! The channel document was invalidated at the release, so every cache begins empty. The origin behind an edge is limited
+//! in bytes; requests and connections are so few there that its other limits cannot bind.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use super::chance::mix;
+use super::origin::Origin;
+use crate::edge::policy::Moment;
+use crate::edge::policy::cache::{
+    AnswerHead, Cache, End, Fetch, FillId, Followers, Reaction, Rules, Validators, Verdict, Want,
+};
+use crate::edge::policy::errors::ErrorTtls;
+use crate::edge::policy::freshness::{Directives, Storage, lifetime};
+use crate::edge::policy::spans::{Span, Spans};
+use crate::edge::policy::topology::{Placement, Region, Topology};
+use crate::fleet::outcome::{EdgeOutcome, Front, OriginOutcome};
+use crate::fleet::scenario::Scenario;
+
+/// The channel document; artifacts follow from 1 on.
+pub const CHANNEL: u32 = 0;
+
+/// A 304 has no body; its fields are about this long.
+const NOT_MODIFIED_BYTES: u64 = 300;
+
+/// A body that fits into a few packets is not shared out: it is sent at once.
+const SMALL_BYTES: u64 = 64 * 1024;
+
+/// One fill of the network. Ids are never used again within a run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Fill(u32);
+
+/// What a POP node says to a device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// It has it.
+    Here,
+    /// It has it, stale, and asks behind the answer.
+    HereButStale,
+    /// It fetches it; the device is the first one, or follows.
+    Coming {
+        /// The fill to wait for.
+        fill: Fill,
+        /// Whether the device began it.
+        leads: bool,
+    },
+}
+
+/// A fill of a POP node is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Notice {
+    /// Which.
+    pub fill: Fill,
+    /// At which node.
+    pub node: u32,
+    /// Of what.
+    pub object: u32,
+    /// What those who waited do now.
+    pub arrived: Arrived,
+}
+
+/// How a fill ended for those who waited for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arrived {
+    /// They have what they asked for.
+    All,
+    /// Only the one who began it has; the others ask for themselves ([`Network::ask_alone`]).
+    LeaderOnly,
+    /// Nobody: ask again.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct Node {
+    cache: Cache<u32>,
+    /// Of the POP or the regional edge cache.
+    place: usize,
+    layer: Layer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Layer {
+    Pop,
+    Regional,
+}
+
+/// A fill on its way.
+#[derive(Debug)]
+struct Flight {
+    node: u32,
+    object: u32,
+    id: FillId,
+    conditional: bool,
+    span: Option<Span>,
+    /// Bytes that the device whose request began it gets out of it; none for a refresh behind an answer.
+    on_behalf: Option<u64>,
+    /// Fills of the layer before that wait for this one, the leader first.
+    children: Vec<(Fill, bool)>,
+    source: Source,
+    /// The head of the answer is here, or on its way here since it left: when it is here, and how old the answer is then.
+    head: Option<HeadAt>,
+    /// It must not share another one's answer.
+    is_alone: bool,
+    /// What followers get.
+    followers: Followers,
+    /// Bytes of the body.
+    length: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Source {
+    Asking,
+    /// From a cache behind or from the origin in one go, since then.
+    Steady(u64),
+    /// Shared out among the origin's fills; its mark when it began.
+    Shared(f64),
+    /// Along with another fill.
+    Along(Fill),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct HeadAt {
+    at: u64,
+    age_micros: u64,
+}
+
+impl HeadAt {
+    fn age_at(self, now: u64) -> u64 {
+        self.age_micros + now.saturating_sub(self.at)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum What {
+    /// The request reaches the layer behind.
+    Ask,
+    /// The head of the answer reaches the node.
+    Head { is_304: bool },
+    /// The last byte reaches the node.
+    Body,
+}
+
+/// What the edge counts.
+#[derive(Clone, Debug, Default)]
+pub struct EdgeCounts {
+    /// Follows at every layer.
+    pub collapsed: u64,
+    /// Device requests that went to the origin.
+    pub misses: u64,
+    /// Bytes that devices got straight from the origin for them.
+    pub miss_bytes: u64,
+    /// Requests that took the extra hop.
+    pub shield: BTreeMap<Region, u64>,
+}
+
+/// All caches and the origin.
+#[derive(Debug)]
+pub struct Network<'a> {
+    scenario: &'a Scenario,
+    /// The places.
+    pub topology: Topology,
+    nodes: Vec<Node>,
+    sizes: Vec<u64>,
+    flights: FxHashMap<Fill, Flight>,
+    by_id: FxHashMap<(u32, FillId), Fill>,
+    next_fill: u32,
+    events: BinaryHeap<Reverse<(u64, u64, Fill, What)>>,
+    sequence: u64,
+    /// The origin.
+    pub origin: Origin,
+    now: u64,
+    notices: Vec<Notice>,
+    rules: [Rules; 2],
+    /// By POP node and object: until when any request is a hit, whatever else happens.
+    sure_until: Vec<u64>,
+    parts: FxHashMap<(u32, u32), Spans>,
+    has_room: bool,
+    /// Counters.
+    pub counts: EdgeCounts,
+}
+
+impl<'a> Network<'a> {
+    /// Empty caches in the topology of a scenario; none when the topology's settings are out of their limits, which a
+    /// checked scenario's are not.
+    #[must_use]
+    pub fn new(scenario: &'a Scenario, front: Front) -> Option<Self> {
+        let mut settings = scenario.edge.topology.clone();
+        settings.shield = match front {
+            Front::EdgeAndShield => settings.shield.or_else(|| Some("us-east-1".to_owned())),
+            Front::None | Front::Edge => None,
+        };
+        let topology = Topology::new(settings).ok()?;
+        let settings = &topology.settings;
+        let mut nodes = Vec::new();
+        for place in 0..topology.pops.len() {
+            for _ in 0..settings.nodes_per_pop.max(1) {
+                nodes.push(Node {
+                    cache: Cache::new(scenario.edge.pop_cache),
+                    place,
+                    layer: Layer::Pop,
+                });
+            }
+        }
+        for place in 0..topology.regionals.len() {
+            for _ in 0..settings.nodes_per_regional.max(1) {
+                nodes.push(Node {
+                    cache: Cache::new(scenario.edge.regional_cache),
+                    place,
+                    layer: Layer::Regional,
+                });
+            }
+        }
+        let mut sizes = vec![scenario.release.channel_bytes];
+        sizes.extend(
+            scenario
+                .release
+                .artifacts
+                .iter()
+                .map(|artifact| artifact.bytes),
+        );
+        let rules = |ttl| Rules {
+            ttl,
+            errors: ErrorTtls::default(),
+            collapse: true,
+        };
+        Some(Self {
+            scenario,
+            sure_until: vec![0; nodes.len() * sizes.len()],
+            nodes,
+            has_room: scenario.edge.pop_cache.capacity >= sizes.iter().sum(),
+            sizes,
+            flights: FxHashMap::default(),
+            by_id: FxHashMap::default(),
+            next_fill: 0,
+            events: BinaryHeap::new(),
+            sequence: 0,
+            origin: Origin::new(scenario),
+            now: 0,
+            notices: Vec::new(),
+            rules: [
+                rules(scenario.edge.channels_ttl),
+                rules(scenario.edge.artifacts_ttl),
+            ],
+            parts: FxHashMap::default(),
+            topology,
+            counts: EdgeCounts::default(),
+        })
+    }
+
+    /// The POP node that answers a device.
+    #[must_use]
+    pub fn pop_node(&self, pop: u16, object: u32, connection: u64) -> u32 {
+        let nodes = self.topology.settings.nodes_per_pop.max(1);
+        let node = self
+            .topology
+            .node(nodes, mix(u64::from(object)), mix(connection));
+        (usize::from(pop) * nodes + node) as u32
+    }
+
+    /// How many nodes answer for an object at one POP, each with an equal share of its devices.
+    #[must_use]
+    pub fn nodes_of(&self, pop: u16, object: u32) -> std::ops::Range<u32> {
+        let nodes = self.topology.settings.nodes_per_pop.max(1) as u32;
+        match self.topology.settings.placement {
+            Placement::ByKey => {
+                let node = self.pop_node(pop, object, 0);
+                node..node + 1
+            }
+            Placement::ByConnection => {
+                let first = u32::from(pop) * nodes;
+                first..first + nodes
+            }
+        }
+    }
+
+    /// Until when any request for an object at a POP node is a hit; zero when that is not sure.
+    #[must_use]
+    pub fn sure_until(&self, node: u32, object: u32) -> u64 {
+        self.sure_until[node as usize * self.sizes.len() + object as usize]
+    }
+
+    /// Whether a POP's cache holds the whole release, so that nothing is ever evicted.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.has_room
+    }
+
+    /// How long an object's answer is fresh, in µs.
+    #[must_use]
+    pub fn fresh_micros(&self, object: u32) -> u64 {
+        match lifetime(&self.said(object, Duration::ZERO), &self.rules(object).ttl) {
+            Storage::Keep(lifetime) => lifetime.fresh.as_micros() as u64,
+            Storage::Pass => 0,
+        }
+    }
+
+    /// A device asks a POP node.
+    pub fn ask(&mut self, node: u32, object: u32, want: Want, now: u64) -> Asked {
+        self.now = now;
+        match self.ask_cache(node, object, want, now) {
+            Verdict::Hit(_) => Asked::Here,
+            Verdict::Stale(_, fetch) => {
+                if let Some(fetch) = fetch {
+                    self.launch(node, object, fetch, None);
+                }
+                Asked::HereButStale
+            }
+            Verdict::Follow(id) => {
+                self.counts.collapsed += 1;
+                match self.by_id.get(&(node, id)) {
+                    Some(&fill) => Asked::Coming { fill, leads: false },
+                    None => Asked::Here,
+                }
+            }
+            Verdict::Fetch(fetch) => {
+                let wanted = self.length(object, span_of(want).as_ref());
+                let fill = self.launch(node, object, fetch, Some(wanted));
+                Asked::Coming { fill, leads: true }
+            }
+        }
+    }
+
+    /// A device that followed in vain asks for itself; the fill.
+    pub fn ask_alone(&mut self, node: u32, object: u32, want: Want, now: u64) -> Fill {
+        self.now = now;
+        let rules = &self.rules[usize::from(object != CHANNEL)];
+        let cache = &mut self.nodes[node as usize].cache;
+        let fetch = cache.alone(&object, want, rules, Moment(now));
+        let wanted = self.length(object, span_of(want).as_ref());
+        let fill = self.launch(node, object, fetch, Some(wanted));
+        if let Some(flight) = self.flights.get_mut(&fill) {
+            flight.is_alone = true;
+        }
+        fill
+    }
+
+    /// A device that led or followed a fill went away; the fill may end with it.
+    pub fn left(&mut self, fill: Fill, leads: bool, now: u64) {
+        self.now = now;
+        let Some(flight) = self.flights.get(&fill) else {
+            return;
+        };
+        let (node, id) = (flight.node, flight.id);
+        if !self.nodes[node as usize].cache.left(id, leads) {
+            self.abandon(fill);
+        }
+    }
+
+    /// How many bytes of a fill have come; none when it is over.
+    #[must_use]
+    pub fn progress(&self, fill: Fill, now: u64) -> Option<u64> {
+        let flight = self.flights.get(&fill)?;
+        let steady = |since: u64| {
+            let micros = now.saturating_sub(since) as f64;
+            (micros * self.fill_rate()) as u64
+        };
+        let come = match flight.source {
+            Source::Asking => 0,
+            Source::Steady(since) => steady(since),
+            Source::Shared(mark) => self.origin.sent_since(mark, now) as u64,
+            Source::Along(behind) => {
+                let since = flight.head.map_or(now, |head| head.at);
+                self.progress(behind, now)
+                    .map_or(flight.length, |come| come.min(steady(since)))
+            }
+        };
+        Some(come.min(flight.length))
+    }
+
+    /// The first byte that a fill brings.
+    #[must_use]
+    pub fn first_byte(&self, fill: Fill) -> u64 {
+        let span = self
+            .flights
+            .get(&fill)
+            .and_then(|flight| flight.span.as_ref());
+        span.map_or(0, |span| span.start)
+    }
+
+    /// When something happens next by itself.
+    #[must_use]
+    pub fn next_at(&self) -> u64 {
+        let event = self.events.peek().map_or(u64::MAX, |event| event.0.0);
+        event.min(self.origin.next_at())
+    }
+
+    /// Lets the next thing happen, which is at `now`.
+    pub fn happen(&mut self, now: u64) {
+        self.now = now;
+        if self.origin.next_at() <= now {
+            if let Some(fill) = self.origin.happen(now) {
+                let half = self.half_rtt_behind(Fill(fill));
+                self.push(now + half, Fill(fill), What::Body);
+            }
+            return;
+        }
+        if let Some(Reverse((_, _, fill, what))) = self.events.pop() {
+            match what {
+                What::Ask => self.reach_behind(fill),
+                What::Head { is_304 } => self.head(fill, is_304),
+                What::Body => self.body(fill),
+            }
+        }
+    }
+
+    /// What ended at POP nodes since the last call.
+    pub fn take_notice(&mut self) -> Option<Notice> {
+        self.notices.pop()
+    }
+
+    /// What was counted until `end`, when each POP served so many requests and bytes.
+    #[must_use]
+    pub fn finish(self, end: u64, served: &[(u64, u64)]) -> (OriginOutcome, EdgeOutcome) {
+        let mut by_region: BTreeMap<Region, (u64, u64)> = BTreeMap::new();
+        for (pop, (requests, bytes)) in self.topology.pops.iter().zip(served) {
+            let sum = by_region.entry(pop.region).or_default();
+            sum.0 += requests;
+            sum.1 += bytes;
+        }
+        let requests: u64 = served.iter().map(|pop| pop.0).sum();
+        let bytes: u64 = served.iter().map(|pop| pop.1).sum();
+        let edge = EdgeOutcome {
+            requests,
+            bytes,
+            hits: requests.saturating_sub(self.counts.misses),
+            hit_bytes: bytes.saturating_sub(self.counts.miss_bytes),
+            collapsed: self.counts.collapsed,
+            shield_requests: self.counts.shield.into_iter().collect(),
+            by_region: by_region
+                .into_iter()
+                .map(|(region, (requests, bytes))| (region, requests, bytes))
+                .collect(),
+            capacity_curve: Vec::new(),
+        };
+        (self.origin.finish(end), edge)
+    }
+
+    fn push(&mut self, at: u64, fill: Fill, what: What) {
+        self.sequence += 1;
+        self.events.push(Reverse((at, self.sequence, fill, what)));
+    }
+
+    fn ask_cache(&mut self, node: u32, object: u32, want: Want, now: u64) -> Verdict {
+        let rules = &self.rules[usize::from(object != CHANNEL)];
+        let cache = &mut self.nodes[node as usize].cache;
+        let verdict = cache.ask(&object, want, rules, Moment(now));
+        cache.dropped();
+        verdict
+    }
+
+    fn rules(&self, object: u32) -> &Rules {
+        &self.rules[usize::from(object != CHANNEL)]
+    }
+
+    fn said(&self, object: u32, age: Duration) -> Directives {
+        let edge = &self.scenario.edge;
+        let mut said = Directives {
+            age,
+            ..Directives::default()
+        };
+        if object == CHANNEL {
+            said.max_age = Some(edge.channel_max_age);
+            said.stale_while_revalidate = Some(edge.channel_stale);
+            said.stale_if_error = Some(Duration::from_secs(86_400));
+        } else {
+            said.max_age = Some(Duration::from_secs(31_536_000));
+        }
+        said
+    }
+
+    /// Bytes per µs of one fill at most.
+    fn fill_rate(&self) -> f64 {
+        self.scenario.edge.fill_bps / 8e6
+    }
+
+    fn length(&self, object: u32, span: Option<&Span>) -> u64 {
+        let size = self.sizes[object as usize];
+        span.map_or(size, |span| {
+            span.end.min(size).saturating_sub(span.start.min(size))
+        })
+    }
+
+    fn launch(&mut self, node: u32, object: u32, fetch: Fetch, on_behalf: Option<u64>) -> Fill {
+        let fill = Fill(self.next_fill);
+        self.next_fill += 1;
+        let span = fetch
+            .span
+            .map(|span| span.start..span.end.min(self.sizes[object as usize]));
+        self.by_id.insert((node, fetch.fill), fill);
+        self.flights.insert(
+            fill,
+            Flight {
+                node,
+                object,
+                id: fetch.fill,
+                conditional: fetch.condition.is_some(),
+                length: self.length(object, span.as_ref()),
+                span,
+                on_behalf,
+                children: Vec::new(),
+                source: Source::Asking,
+                head: None,
+                is_alone: false,
+                followers: Followers::Share,
+            },
+        );
+        let half = self.half_rtt_behind(fill);
+        self.push(self.now + half, fill, What::Ask);
+        fill
+    }
+
+    /// The node behind a node; none: the origin.
+    fn behind(&self, node: u32, object: u32) -> Option<u32> {
+        let here = &self.nodes[node as usize];
+        let regional = match here.layer {
+            Layer::Pop => self.topology.pops[here.place].regional,
+            Layer::Regional => self
+                .topology
+                .shield
+                .filter(|&shield| shield != here.place)?,
+        };
+        let settings = &self.topology.settings;
+        let nodes = settings.nodes_per_regional.max(1);
+        let chosen = self
+            .topology
+            .node(nodes, mix(u64::from(object)), mix(u64::from(node)));
+        let first = self.topology.pops.len() * settings.nodes_per_pop.max(1);
+        Some((first + regional * nodes + chosen) as u32)
+    }
+
+    /// The way to the layer behind, one direction, in µs.
+    fn half_rtt_behind(&self, fill: Fill) -> u64 {
+        let Some(flight) = self.flights.get(&fill) else {
+            return 0;
+        };
+        let rtt = match (
+            self.nodes[flight.node as usize].layer,
+            self.behind(flight.node, flight.object),
+        ) {
+            (_, None) => self.scenario.edge.rtt[2],
+            (Layer::Pop, Some(_)) => self.scenario.edge.rtt[0],
+            (Layer::Regional, Some(_)) => self.scenario.edge.rtt[1],
+        };
+        rtt.as_micros() as u64 / 2
+    }
+
+    /// A fill's request reaches the layer behind.
+    fn reach_behind(&mut self, fill: Fill) {
+        let Some(flight) = self.flights.get(&fill) else {
+            return;
+        };
+        let (object, on_behalf) = (flight.object, flight.on_behalf);
+        let (asking, is_alone) = (flight.node, flight.is_alone);
+        let want = want_of(flight.span.as_ref());
+        let Some(node) = self.behind(asking, object) else {
+            self.reach_origin(fill);
+            return;
+        };
+        if self.nodes[asking as usize].layer == Layer::Regional {
+            let place = self.nodes[asking as usize].place;
+            let region = self.topology.regionals[place].region;
+            *self.counts.shield.entry(region).or_default() += 1;
+        }
+        let verdict = if is_alone {
+            let rules = &self.rules[usize::from(object != CHANNEL)];
+            let cache = &mut self.nodes[node as usize].cache;
+            Verdict::Fetch(cache.alone(&object, want, rules, Moment(self.now)))
+        } else {
+            self.ask_cache(node, object, want, self.now)
+        };
+        match verdict {
+            Verdict::Hit(stored) => self.answer_from_cache(fill, stored.age.as_micros() as u64),
+            Verdict::Stale(stored, fetch) => {
+                if let Some(fetch) = fetch {
+                    self.launch(node, object, fetch, None);
+                }
+                self.answer_from_cache(fill, stored.age.as_micros() as u64);
+            }
+            Verdict::Follow(id) => {
+                self.counts.collapsed += 1;
+                if let Some(&behind) = self.by_id.get(&(node, id)) {
+                    self.ride_along(fill, behind, false);
+                }
+            }
+            Verdict::Fetch(fetch) => {
+                let behind = self.launch(node, object, fetch, on_behalf);
+                if let Some(flight) = self.flights.get_mut(&behind) {
+                    flight.is_alone = is_alone;
+                }
+                self.ride_along(fill, behind, true);
+            }
+        }
+    }
+
+    /// The head of an answer leaves for a node, half a round trip away: a 304 if the node asked for one, because what is
+    /// under a versioned name never changes, and the channel does not change again within a run.
+    fn send_head(&mut self, fill: Fill, age_micros: u64) {
+        let half = self.half_rtt_behind(fill);
+        let Some(flight) = self.flights.get_mut(&fill) else {
+            return;
+        };
+        let at = self.now + half;
+        flight.head = Some(HeadAt { at, age_micros });
+        let is_304 = flight.conditional;
+        self.push(at, fill, What::Head { is_304 });
+    }
+
+    fn answer_from_cache(&mut self, fill: Fill, age_micros: u64) {
+        self.send_head(fill, age_micros);
+        let rate = self.fill_rate();
+        let Some(flight) = self.flights.get_mut(&fill) else {
+            return;
+        };
+        let at = flight.head.map_or(self.now, |head| head.at);
+        flight.source = Source::Steady(at);
+        if !flight.conditional {
+            let micros = (flight.length as f64 / rate).ceil() as u64;
+            self.push(at + micros, fill, What::Body);
+        }
+    }
+
+    fn ride_along(&mut self, fill: Fill, behind: Fill, leads: bool) {
+        if let Some(flight) = self.flights.get_mut(&fill) {
+            flight.source = Source::Along(behind);
+        }
+        let Some(flight) = self.flights.get_mut(&behind) else {
+            return;
+        };
+        flight.children.push((fill, leads));
+        if let Some(head) = flight.head.filter(|head| head.at <= self.now) {
+            self.send_head(fill, head.age_at(self.now));
+        }
+    }
+
+    fn reach_origin(&mut self, fill: Fill) {
+        let half = self.half_rtt_behind(fill);
+        let Some(flight) = self.flights.get_mut(&fill) else {
+            return;
+        };
+        let is_304 = flight.conditional;
+        let length = if is_304 {
+            NOT_MODIFIED_BYTES
+        } else {
+            flight.length
+        };
+        if let Some(wanted) = flight.on_behalf {
+            self.counts.misses += 1;
+            self.counts.miss_bytes += if is_304 { 0 } else { wanted.min(length) };
+        }
+        self.send_head(fill, 0);
+        if length < SMALL_BYTES {
+            self.origin.answer(self.now, length);
+            if let Some(flight) = self.flights.get_mut(&fill) {
+                flight.source = Source::Steady(self.now + half);
+            }
+            if !is_304 {
+                self.push(self.now + half, fill, What::Body);
+            }
+        } else {
+            let mark = self.origin.start(self.now, length, fill.0);
+            if let Some(flight) = self.flights.get_mut(&fill) {
+                flight.source = Source::Shared(mark);
+            }
+        }
+    }
+
+    /// The head of an answer reaches a node.
+    fn head(&mut self, fill: Fill, is_304: bool) {
+        let Some(flight) = self.flights.get(&fill) else {
+            return;
+        };
+        let (node, object, id) = (flight.node, flight.object, flight.id);
+        let age_micros = flight.head.map_or(0, |head| head.age_micros);
+        let answer = self.answer_head(flight, is_304, age_micros);
+        let rules = &self.rules[usize::from(object != CHANNEL)];
+        let cache = &mut self.nodes[node as usize].cache;
+        let reaction = cache.answered(id, &answer, rules, Moment(self.now));
+        if reaction.followers() == Followers::Release {
+            self.release_followers(fill);
+        }
+        match reaction {
+            Reaction::Refreshed(..) | Reaction::StandIn(_) => {
+                let cache = &mut self.nodes[node as usize].cache;
+                cache.finished(id, End::Complete(0), Moment(self.now));
+                self.learn(node, object, age_micros);
+                self.end(fill, true);
+            }
+            Reaction::Keep(..) | Reaction::Pass => self.tell_children_the_head(fill, age_micros),
+        }
+    }
+
+    fn answer_head(&self, flight: &Flight, is_304: bool, age_micros: u64) -> AnswerHead {
+        let span = flight.span.clone().filter(|_| !is_304);
+        AnswerHead {
+            status: match (is_304, &span) {
+                (true, _) => 304,
+                (false, None) => 200,
+                (false, Some(_)) => 206,
+            },
+            said: self.said(flight.object, Duration::from_micros(age_micros)),
+            validators: Validators {
+                etag: Some(Box::from(*b"\"release\"")),
+                last_modified: None,
+            },
+            length: (!is_304).then_some(flight.length),
+            total: span.as_ref().map(|_| self.sizes[flight.object as usize]),
+            span,
+            tags: Vec::new(),
+        }
+    }
+
+    fn tell_children_the_head(&mut self, fill: Fill, age_micros: u64) {
+        let children = self
+            .flights
+            .get(&fill)
+            .map(|flight| flight.children.clone());
+        for (child, _) in children.unwrap_or_default() {
+            self.send_head(child, age_micros);
+        }
+    }
+
+    /// Nobody may share this answer: the leader has it, the others go for their own.
+    fn release_followers(&mut self, fill: Fill) {
+        let Some(flight) = self.flights.get_mut(&fill) else {
+            return;
+        };
+        flight.followers = Followers::Release;
+        let children = std::mem::take(&mut flight.children);
+        let (leader, others) = children.into_iter().partition(|child| child.1);
+        flight.children = leader;
+        for (child, _) in others {
+            if let Some(flight) = self.flights.get_mut(&child) {
+                flight.is_alone = true;
+            }
+            self.push(self.now, child, What::Ask);
+        }
+    }
+
+    /// The last byte reaches a node.
+    fn body(&mut self, fill: Fill) {
+        let Some(flight) = self.flights.get(&fill) else {
+            return;
+        };
+        let (node, object, id, length) = (flight.node, flight.object, flight.id, flight.length);
+        let span = flight.span.clone();
+        let age = flight.head.map_or(0, |head| head.age_at(self.now));
+        let cache = &mut self.nodes[node as usize].cache;
+        cache.finished(id, End::Complete(length), Moment(self.now));
+        let size = self.sizes[object as usize];
+        let is_whole = span.is_none_or(|span| {
+            let parts = self.parts.entry((node, object)).or_default();
+            parts.insert(span);
+            parts.len() >= size
+        });
+        if is_whole {
+            self.learn(node, object, age);
+        }
+        self.end(fill, true);
+    }
+
+    /// A POP node holds all of an object, of this age.
+    fn learn(&mut self, node: u32, object: u32, age_micros: u64) {
+        if self.has_room && self.nodes[node as usize].layer == Layer::Pop {
+            let fresh = self.fresh_micros(object).saturating_sub(age_micros);
+            let at = node as usize * self.sizes.len() + object as usize;
+            self.sure_until[at] = self.now + fresh;
+        }
+    }
+
+    /// A fill is over; who waited for it goes on.
+    fn end(&mut self, fill: Fill, has_arrived: bool) {
+        let Some(flight) = self.flights.remove(&fill) else {
+            return;
+        };
+        self.by_id.remove(&(flight.node, flight.id));
+        if self.nodes[flight.node as usize].layer == Layer::Pop {
+            self.notices.push(Notice {
+                fill,
+                node: flight.node,
+                object: flight.object,
+                arrived: match (has_arrived, flight.followers) {
+                    (false, _) => Arrived::Nothing,
+                    (true, Followers::Share) => Arrived::All,
+                    (true, Followers::Release) => Arrived::LeaderOnly,
+                },
+            });
+        }
+        for (child, _) in flight.children {
+            if has_arrived {
+                let age = flight.head.map_or(0, |head| head.age_at(self.now));
+                self.pass_on(child, age);
+            } else {
+                self.push(self.now, child, What::Ask);
+            }
+        }
+    }
+
+    /// What a child waited for is in the cache behind it.
+    fn pass_on(&mut self, child: Fill, age_micros: u64) {
+        let half = self.half_rtt_behind(child);
+        let rate = self.fill_rate();
+        let Some(flight) = self.flights.get(&child) else {
+            return;
+        };
+        let own = (flight.length as f64 / rate).ceil() as u64;
+        match flight.head {
+            _ if flight.conditional && flight.head.is_some() => {}
+            // Its bytes came along with those behind; the last ones are half a round trip away.
+            Some(head) if self.scenario.edge.stream_along => {
+                self.push((head.at + own).max(self.now + half), child, What::Body);
+            }
+            Some(_) => self.push(self.now + half + own, child, What::Body),
+            // What is behind was refreshed: served from what is kept there.
+            None => self.answer_from_cache(child, age_micros),
+        }
+    }
+
+    /// Nobody wants a fill any more.
+    fn abandon(&mut self, fill: Fill) {
+        let Some(flight) = self.flights.get(&fill) else {
+            return;
+        };
+        let (node, id, source) = (flight.node, flight.id, flight.source);
+        let cache = &mut self.nodes[node as usize].cache;
+        cache.finished(id, End::Abandoned, Moment(self.now));
+        cache.dropped();
+        match source {
+            Source::Shared(_) => self.origin.cancel(self.now, fill.0),
+            Source::Along(behind) => {
+                let leads = self.flights.get_mut(&behind).is_some_and(|flight| {
+                    let leads = flight.children.contains(&(fill, true));
+                    flight.children.retain(|child| child.0 != fill);
+                    leads
+                });
+                self.left(behind, leads, self.now);
+            }
+            Source::Asking | Source::Steady(_) => {}
+        }
+        self.end(fill, false);
+    }
+}
+
+/// The bytes that a device wants.
+fn span_of(want: Want) -> Option<Span> {
+    match want {
+        Want::Range { first, last } => Some(first..last.map_or(u64::MAX, |last| last + 1)),
+        Want::Whole | Want::Suffix(_) | Want::Head => None,
+    }
+}
+
+fn want_of(span: Option<&Span>) -> Want {
+    span.map_or(Want::Whole, |span| Want::Range {
+        first: span.start,
+        last: Some(span.end - 1),
+    })
+}
