@@ -21,6 +21,7 @@ mod demo;
 mod failure;
 mod get;
 mod init;
+mod loadtest;
 mod man;
 pub mod output;
 mod promote;
@@ -76,6 +77,7 @@ enum Command {
     Prune(prune::Typed),
     Serve(serve::Typed),
     Get(get::Typed),
+    Loadtest(Box<loadtest::Typed>),
     Config(config::Typed),
     Demo(demo::Typed),
     Completions(completions::Typed),
@@ -133,6 +135,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Prune(typed) => typed.run(context),
         Command::Serve(typed) => typed.run(context),
         Command::Get(typed) => typed.run(context),
+        Command::Loadtest(typed) => typed.run(context),
         Command::Config(typed) => typed.run(context),
         Command::Demo(typed) => typed.run(context),
         Command::Completions(typed) => typed.run(context),

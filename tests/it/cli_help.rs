@@ -2,7 +2,7 @@
 
 use crate::cli_sandbox::Sandbox;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "init",
     "publish",
     "promote",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 18] = [
     "prune",
     "serve",
     "get",
+    "loadtest",
     "config",
     "config check",
     "config show",
