@@ -1,4 +1,6 @@
-//! The figures of a load test, as a table and as a document.
+//! The figures of a load test, as a table for people and as a document for programs.
+//!
+//! Owns names, units and rounding. Never judges them: `loadtest.rs` does.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,6 +1,6 @@
 //! What a load test ends with, as plain figures.
 //!
-//! Owns their meaning; `cli/loadtest.rs` prints them and decides which of them is a failure.
+//! Owns their meaning. Never prints or judges them: `cli/loadtest.rs` does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
