@@ -97,6 +97,8 @@ mod wire_ranges;
 mod apt_repository;
 /// The reference client against an edge that cuts, lies, stalls and forgets.
 mod device;
+/// A fleet of devices: what it verifies, counts, refuses, and where it stops.
+mod loadtest;
 /// Clients that must work unmodified.
 mod real_clients;
 /// Five versions of a real program, published one after the other.
