@@ -135,7 +135,7 @@ mod tests {
                 None,
                 "neither http nor https",
             ),
-            ("host/channels/agent/stable.json", None, "no scheme"),
+            ("host/channels/agent/stable.json", None, "not a URL"),
             ("", named(), "not a URL"),
         ];
         for (url, named, part) in says {
