@@ -92,6 +92,10 @@ mod wire_paths;
 /// R14, R16: one range.
 mod wire_ranges;
 
+// The edge.
+/// The layers with real bytes, in this process.
+mod edge_engine;
+
 // Devices and real clients.
 /// A real apt repository as one release, used by apt.
 mod apt_repository;

@@ -4,25 +4,65 @@
 //! the bytes: its user keeps them by [`ObjectId`], moves them, and reports what happened. The caching proxy and the fleet
 //! simulation are two users of this one machine.
 //!
+//! A request:
+//!
 //! ```text
-//! ask ─► Hit | Stale ─► serve
-//!    └─► Follow(fill) ─► wait for that fill, then serve what it brought or ask again
-//!    └─► Fetch(fill)  ─► ask the layer behind ─► answered(fill) ─► … body … ─► finished(fill)
+//! ask ─► Hit ───────────────► serve the object; a range beyond its total is a 416
+//!    ├─► Stale(fetch?) ─────► serve the object at once; carry out the fetch behind it
+//!    ├─► Follow(fill) ──────► wait for the fill's head (below), then do as its leader does
+//!    └─► Fetch(fetch) ──────► lead: ask the layer behind, report the head
+//!
+//! answered ─► Keep(object) ─► read the body along; bytes that the fill does not bring (Fetch::span says which it does)
+//!    │                        are in `Fetch::parts` if that is the same object: else ask again
+//!    ├─► Refreshed(object) ─► serve the object
+//!    ├─► StandIn(object) ───► serve the object although it is stale
+//!    └─► Pass ──────────────► the leader delivers the answer, a follower fetches alone
 //! ```
+//!
+//! A fill: every [`Fetch`] that was handed out, also by [`Cache::alone`] and behind a `Stale`, ends in one
+//! [`Cache::finished`], whatever came between.
+//!
+//! ```text
+//!          ┌─ left: nobody wants it ─────────────────────┐
+//! Fetch ─► asked ─► answered ─► Keep: body comes ─┬───────┴─► finished(Short | Abandoned): nothing of it is kept
+//!             │                                   └─────────► finished(Complete): kept, can be hit
+//!             └───► answered ─► any other reaction ─────────► finished: nothing to keep
+//! ```
+//!
+//! An object: `absent ─► parts ─► whole`, by fills that complete; each is *fresh*, then *stale* (served stale at once in
+//! the window of `stale-while-revalidate`; after that asked for, and a stand-in when the origin fails), and leaves when it
+//! is replaced, invalidated or the least recently used. A fill in flight when its object leaves delivers what it brings
+//! and keeps nothing.
+//!
+//! Read next: `cache/asking.rs` (requests), `cache/answering.rs` (answers), `cache/object.rs` (windows of time and bytes),
+//! `cache/slots.rs` (recency and room).
+
+mod answering;
+mod asking;
+mod object;
+mod slots;
 
 use std::hash::Hash;
-use std::marker::PhantomData;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+
+use self::object::Object;
+pub use self::slots::OBJECT_COST_MIN;
+use self::slots::Slots;
 use super::Moment;
 use super::errors::ErrorTtls;
 use super::freshness::{Directives, Ttl};
-use super::spans::{FillRange, FullAfterParts, Span};
+use super::spans::{FillRange, FullAfterParts, Span, Spans};
+
+/// The largest body of one answer that CloudFront takes while caching (fact 34): 50 GB, read as the powers of two in
+/// which AWS bills. A larger full GET is an error; ranges of such an object are fine (T39).
+pub const ANSWER_BYTES_MAX: u64 = 50 << 30;
 
 /// ⚙ What AWS does not publish about one cache node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CacheSettings {
-    /// Bytes of bodies it may keep (E-12: least recently used goes first).
+    /// Bytes of bodies it may keep (E-12: least recently used goes first). Small objects count [`OBJECT_COST_MIN`].
     pub capacity: u64,
     /// How far the miss of a range is enlarged.
     pub fill_range: FillRange,
@@ -89,10 +129,59 @@ pub struct Validators {
     pub last_modified: Option<Box<[u8]>>,
 }
 
+impl Validators {
+    /// Whether there is none: a stale object cannot be confirmed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
+
+    /// Whether two answers are parts of the same bytes for sure (RFC 9110 §15.3.7.3): both have the same strong `ETag`.
+    #[must_use]
+    pub fn is_same_strong(&self, other: &Self) -> bool {
+        self.is_strong() && self.etag == other.etag
+    }
+
+    /// Takes over what a 304 says of itself; what it leaves out stays.
+    fn update(&mut self, confirmed: &Self) {
+        // RFC 9111 §4.3.4: a strong tag that is not ours is of other bytes, which it must not name from now on.
+        let is_other = confirmed.is_strong() && self.is_strong() && !self.is_same_strong(confirmed);
+        if let Some(etag) = confirmed.etag.as_ref().filter(|_| !is_other) {
+            self.etag = Some(etag.clone());
+        }
+        if let Some(date) = &confirmed.last_modified {
+            self.last_modified = Some(date.clone());
+        }
+    }
+
+    fn is_strong(&self) -> bool {
+        self.etag
+            .as_ref()
+            .is_some_and(|etag| !etag.starts_with(b"W/"))
+    }
+
+    /// Whether the value of an `If-Range` still names this representation; if not, the whole object is the answer (T40).
+    ///
+    /// RFC 9110 §13.1.5: a weak tag never matches, a date only the very same one.
+    #[must_use]
+    pub fn satisfies_if_range(&self, value: &[u8]) -> bool {
+        let value = value.trim_ascii();
+        if value.starts_with(b"W/") {
+            return false;
+        }
+        let held = if value.starts_with(b"\"") {
+            &self.etag
+        } else {
+            &self.last_modified
+        };
+        held.as_deref() == Some(value)
+    }
+}
+
 /// What a cache says to a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Serve what is kept.
+    /// Serve what is kept. Of a range beyond its `total` there is nothing to serve: that is a 416.
     Hit(Stored),
     /// Serve what is kept although it is stale; run the fetch, if there is one, behind it (E-4).
     Stale(Stored, Option<Fetch>),
@@ -107,7 +196,7 @@ pub enum Verdict {
 pub struct Stored {
     /// Which.
     pub object: ObjectId,
-    /// Its status: errors are kept too.
+    /// Its status: errors are kept too. 200 for an object made of parts.
     pub status: u16,
     /// How old it is, for the `Age` field.
     pub age: Duration,
@@ -122,8 +211,15 @@ pub struct Fetch {
     pub fill: FillId,
     /// Make it conditional on these: the object is here, but stale.
     pub condition: Option<Validators>,
-    /// Ask for these bytes only; `end` is `u64::MAX` when it is open. `None`: the whole object.
+    /// Ask for these bytes only; `end` is [`OPEN`](super::spans::OPEN) when it is open. `None`: the whole object.
+    ///
+    /// It is the first run of bytes that the request lacks, enlarged. When kept parts lie in the middle of what is
+    /// wanted, some may still be lacking after it: ask again for the rest.
     pub span: Option<Span>,
+    /// Ask for the last so many bytes: where they begin is not known. `span` is `None` then.
+    pub suffix: Option<u64>,
+    /// The object of which the other wanted bytes are here: the answer adds to it, if it turns out to be the same.
+    pub parts: Option<Stored>,
     /// Ask by HEAD.
     pub head: bool,
 }
@@ -147,17 +243,72 @@ pub struct AnswerHead {
     pub tags: Vec<Box<str>>,
 }
 
+impl AnswerHead {
+    /// What makes an answer one that CloudFront refuses to deliver; the user closes the connection and answers 502.
+    ///
+    /// To be asked before [`Cache::answered`], which is then told the 502.
+    #[must_use]
+    pub fn fault(&self, ttl: &Ttl) -> Option<AnswerFault> {
+        let of_part = (self.status == 206)
+            .then(|| {
+                self.span
+                    .as_ref()
+                    .map(|span| span.end.saturating_sub(span.start))
+            })
+            .flatten();
+        let is_cached = !ttl.max.is_zero();
+        match (of_part, self.length) {
+            (Some(part), Some(length)) if part != length => Some(AnswerFault::RangeLength),
+            (part, length) if is_cached && part.max(length) > Some(ANSWER_BYTES_MAX) => {
+                Some(AnswerFault::TooLarge)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why CloudFront does not deliver an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AnswerFault {
+    /// More than [`ANSWER_BYTES_MAX`] with caching on (T39).
+    TooLarge,
+    /// `Content-Length` is not the length of `Content-Range`: `OriginContentRangeLengthError` (fact 35).
+    RangeLength,
+}
+
 /// What becomes of an answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reaction {
-    /// Deliver it to the leader and the followers, and keep it as this object: after [`Cache::finished`] it can be hit.
-    Keep(ObjectId),
-    /// 304: what was kept is fresh again; serve that to the leader and the followers.
-    Refreshed(Stored),
+    /// Deliver it and keep it as this object: after [`Cache::finished`] it can be hit.
+    Keep(ObjectId, Followers),
+    /// 304: what was kept is fresh again; serve that.
+    Refreshed(Stored, Followers),
     /// The origin failed; serve what was kept to the leader and the followers (E-4, E-5).
     StandIn(Stored),
     /// Deliver it to the leader alone. Followers fetch for themselves ([`Cache::alone`]).
     Pass,
+}
+
+impl Reaction {
+    /// What those who follow the fill get.
+    #[must_use]
+    pub fn followers(self) -> Followers {
+        match self {
+            Self::Keep(_, followers) | Self::Refreshed(_, followers) => followers,
+            Self::StandIn(_) => Followers::Share,
+            Self::Pass => Followers::Release,
+        }
+    }
+}
+
+/// What those who waited for an answer get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Followers {
+    /// The same as the leader.
+    Share,
+    /// They fetch for themselves ([`Cache::alone`]): with MinTTL 0 an answer that may not be served again without
+    /// asking is not shared either (fact 26).
+    Release,
 }
 
 /// How a fill's body ended.
@@ -175,7 +326,82 @@ pub enum End {
 #[derive(Debug)]
 pub struct Cache<K> {
     settings: CacheSettings,
-    keys: PhantomData<K>,
+    slots: Slots<K>,
+    fills: FxHashMap<FillId, Fill>,
+    /// Objects that left while fills needed them.
+    detached: FxHashMap<ObjectId, Object>,
+    dropped: Vec<ObjectId>,
+    /// Ids are never used twice.
+    objects_made: u64,
+    fills_made: u64,
+}
+
+/// A fill in flight.
+#[derive(Debug)]
+struct Fill {
+    /// The slot of its key. A slot with fills is never freed.
+    slot: usize,
+    /// The bytes asked for, and once it is answered those that come; `None`: all.
+    span: Option<Span>,
+    suffix: Option<u64>,
+    head: bool,
+    /// The answer may be a 304.
+    is_conditional: bool,
+    /// The stale object that the leader could be served; pinned.
+    base: Option<ObjectId>,
+    /// Others may follow it.
+    is_shared: bool,
+    /// Invalidated: delivered, not kept, and not followed by anyone new.
+    is_poisoned: bool,
+    stage: Stage,
+    /// Whether the request that started it is still there; a background fetch has none that could leave.
+    leader: Leader,
+    followers: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Leader {
+    Here,
+    Gone,
+    Nobody,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// No head yet.
+    Asked,
+    /// A whole object comes; `Some` is how many bytes were announced.
+    Whole(Box<Object>, Option<u64>),
+    /// A part of this object comes; it is pinned.
+    Part(ObjectId, Span),
+    /// Nothing to keep.
+    Passing,
+}
+
+/// What is known of a kept object, for reports and tests.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Peek<'a> {
+    /// Id, status, age, size.
+    pub stored: Stored,
+    /// Whether it is served without asking.
+    pub is_fresh: bool,
+    /// Which bytes are here.
+    pub spans: &'a Spans,
+    /// `ETag`, `Last-Modified`.
+    pub validators: &'a Validators,
+    /// Its cache tags.
+    pub tags: &'a [Box<str>],
+}
+
+/// What is known of a fill in flight.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InFlight {
+    /// The bytes asked for, and once it is answered those that come; `None`: the whole object.
+    pub span: Option<Span>,
+    /// Requests that follow it.
+    pub followers: u32,
+    /// Whether a new request may follow it.
+    pub is_open: bool,
 }
 
 impl<K: Clone + Eq + Hash> Cache<K> {
@@ -184,54 +410,179 @@ impl<K: Clone + Eq + Hash> Cache<K> {
     pub fn new(settings: CacheSettings) -> Self {
         Self {
             settings,
-            keys: PhantomData,
+            slots: Slots::default(),
+            fills: FxHashMap::default(),
+            detached: FxHashMap::default(),
+            dropped: Vec::new(),
+            objects_made: 0,
+            fills_made: 0,
         }
     }
 
-    /// What to do with a request.
-    pub fn ask(&mut self, key: &K, want: Want, rules: &Rules, now: Moment) -> Verdict {
-        todo!()
-    }
-
-    /// A fetch that shares nothing: for followers of an answer that was not to be shared.
-    pub fn alone(&mut self, key: &K, want: Want, rules: &Rules, now: Moment) -> Fetch {
-        todo!()
-    }
-
-    /// The head of a fill's answer came.
-    pub fn answered(
-        &mut self,
-        fill: FillId,
-        answer: &AnswerHead,
-        rules: &Rules,
-        now: Moment,
-    ) -> Reaction {
-        todo!()
-    }
-
-    /// A fill's body ended. Bytes count as kept from here on.
-    pub fn finished(&mut self, fill: FillId, end: End, now: Moment) {
-        todo!()
-    }
-
-    /// One request that led (`leader`) or followed a fill went away. Whether the fill must go on.
+    /// One request that led (`leader`) or followed a fill broke off. Whether the fill must go on; if not, end it and
+    /// report [`End::Abandoned`]. Those who got all they wanted have not left.
     pub fn left(&mut self, fill: FillId, leader: bool) -> bool {
-        todo!()
+        let Some(fill) = self.fills.get_mut(&fill) else {
+            return false;
+        };
+        if leader {
+            fill.leader = Leader::Gone;
+        } else {
+            fill.followers = fill.followers.saturating_sub(1);
+        }
+        let goes_on = match (fill.leader, self.settings.leader_abort) {
+            (Leader::Here | Leader::Nobody, _) => true,
+            (Leader::Gone, LeaderAbort::Discard) => false,
+            (Leader::Gone, LeaderAbort::ContinueForFollowers) => fill.followers > 0,
+            // An answer that is not kept has no use but for those who are there.
+            (Leader::Gone, LeaderAbort::Continue) => {
+                fill.followers > 0 || !matches!(fill.stage, Stage::Passing)
+            }
+        };
+        // Nobody may follow what is about to end.
+        fill.is_shared &= goes_on;
+        goes_on
     }
 
     /// Drops every object, and forgets every fill in flight, for which `doomed` (told the key and the tags) is true.
+    /// Says how many objects that were.
+    ///
+    /// Such a fill is delivered to those who wait for it and not kept. The tags of an answer that has not come yet are
+    /// not known: those of the stale object that it is to confirm stand in for them.
     pub fn invalidate(&mut self, doomed: &mut dyn FnMut(&K, &[Box<str>]) -> bool) -> usize {
-        todo!()
+        let mut objects = Vec::new();
+        let mut poisoned = Vec::new();
+        for (at, key, slot) in self.slots.iter() {
+            let kept_tags = slot.object.as_ref().map_or(&[][..], |object| &object.tags);
+            if slot.object.is_some() && doomed(key, kept_tags) {
+                objects.push((at, Kind::Object));
+            }
+            if let Some(error) = &slot.error
+                && doomed(key, &error.tags)
+            {
+                objects.push((at, Kind::Error));
+            }
+            for id in &slot.fills {
+                let tags = match self.fills.get(id).map(|fill| &fill.stage) {
+                    Some(Stage::Whole(object, _)) => &object.tags,
+                    _ => kept_tags,
+                };
+                if doomed(key, tags) {
+                    poisoned.push(*id);
+                }
+            }
+        }
+        for id in poisoned {
+            if let Some(fill) = self.fills.get_mut(&id) {
+                fill.is_poisoned = true;
+            }
+        }
+        for (at, kind) in &objects {
+            self.discard(*at, *kind);
+        }
+        objects.len()
     }
 
     /// Objects whose bytes are not needed any more since the last call: evicted, replaced, invalidated, never finished.
     pub fn dropped(&mut self) -> Vec<ObjectId> {
-        todo!()
+        std::mem::take(&mut self.dropped)
     }
 
     /// Bytes of bodies kept.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        todo!()
+        self.slots.bytes()
+    }
+
+    /// What is kept for a key: its object, or else its error. Uses nothing: recency stays as it is.
+    #[must_use]
+    pub fn peek(&self, key: &K, now: Moment) -> Option<Peek<'_>> {
+        let slot = self.slots.at(self.slots.find(key)?);
+        let object = slot.object.as_ref().or(slot.error.as_ref())?;
+        Some(peek(object, now))
+    }
+
+    /// All that is kept, errors included, in no particular but always the same order.
+    pub fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, Peek<'_>)> {
+        self.slots.iter().flat_map(move |(_, key, slot)| {
+            let kept = slot.object.iter().chain(slot.error.iter());
+            kept.map(move |object| (key, peek(object, now)))
+        })
+    }
+
+    /// A fill in flight.
+    #[must_use]
+    pub fn fill(&self, fill: FillId) -> Option<InFlight> {
+        self.fills.get(&fill).map(|fill| InFlight {
+            span: fill.span.clone(),
+            followers: fill.followers,
+            is_open: fill.is_open(),
+        })
+    }
+
+    /// How many fills are in flight.
+    #[must_use]
+    pub fn fills(&self) -> usize {
+        self.fills.len()
+    }
+
+    /// Takes an object or error out of its slot.
+    fn discard(&mut self, at: usize, kind: Kind) {
+        let slot = self.slots.at_mut(at);
+        let taken = match kind {
+            Kind::Object => slot.object.take(),
+            Kind::Error => slot.error.take(),
+        };
+        if let Some(object) = taken {
+            self.release(object);
+        }
+        self.slots.changed(at);
+    }
+
+    /// An object left: its bytes can go, unless a fill still serves from it.
+    fn release(&mut self, object: Object) {
+        if object.pins == 0 {
+            self.dropped.push(object.id);
+        } else {
+            self.detached.insert(object.id, object);
+        }
+    }
+
+    /// Room for what was just kept in a slot: the least recently used others go first, itself when that is not enough.
+    fn make_room(&mut self, at: usize) {
+        while self.slots.cost() > self.settings.capacity {
+            let victim = self.slots.evictable(at).unwrap_or(at);
+            self.discard(victim, Kind::Error);
+            self.discard(victim, Kind::Object);
+        }
+    }
+
+    fn new_object_id(&mut self) -> ObjectId {
+        self.objects_made += 1;
+        ObjectId(self.objects_made)
+    }
+}
+
+/// Which of a slot's two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Object,
+    Error,
+}
+
+impl Fill {
+    /// Whether a new request may follow it.
+    fn is_open(&self) -> bool {
+        self.is_shared && !self.is_poisoned && !matches!(self.stage, Stage::Passing)
+    }
+}
+
+fn peek(object: &Object, now: Moment) -> Peek<'_> {
+    Peek {
+        stored: object.stored(now),
+        is_fresh: object.is_fresh(now),
+        spans: object.spans(),
+        validators: &object.validators,
+        tags: &object.tags,
     }
 }

@@ -109,7 +109,7 @@ pub struct Forwarding {
 }
 
 /// How the origin is talked to (facts 46 to 49).
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OriginLink {
     /// `http://host[:port]`.
     pub url: String,
@@ -138,9 +138,212 @@ impl PathPattern {
         Self(pattern.to_owned())
     }
 
+    /// The pattern as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether a path (without its query) falls under it.
+    ///
+    /// The path is compared as it stands in the request: percent-encoding is not decoded.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
-        todo!("{path}")
+        wildcard(
+            self.0.strip_prefix('/').unwrap_or(&self.0).as_bytes(),
+            path.strip_prefix('/').unwrap_or(path).as_bytes(),
+        )
+    }
+}
+
+/// Whether `pattern` matches all of `text`.
+///
+/// When a character fails, only the last `*` takes one more: an earlier one could not reach further than the last one
+/// does. So the work is at most `pattern × text`, whatever a stranger asks for.
+fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at_pattern, mut at_text) = (0, 0);
+    let mut last_star = None;
+    while let Some(byte) = text.get(at_text) {
+        match pattern.get(at_pattern) {
+            Some(b'*') => {
+                at_pattern += 1;
+                last_star = Some((at_pattern, at_text));
+            }
+            Some(wanted) if *wanted == b'?' || wanted == byte => {
+                at_pattern += 1;
+                at_text += 1;
+            }
+            _ => {
+                let Some((after_star, taken)) = last_star else {
+                    return false;
+                };
+                last_star = Some((after_star, taken + 1));
+                at_pattern = after_star;
+                at_text = taken + 1;
+            }
+        }
+    }
+    pattern[at_pattern..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_path_pattern_matches_what_the_developer_guide_says_it_matches() {
+        for (pattern, path, expected) in [
+            ("*", "/", true),
+            ("*", "/a/b", true),
+            ("/*", "/a/b", true),
+            ("/artifacts/*", "/artifacts/agent/1/x", true),
+            ("artifacts/*", "/artifacts/agent/1/x", true),
+            ("/artifacts/*", "/artifacts/", true),
+            ("/artifacts/*", "/artifacts", false),
+            ("/artifacts/*", "/Artifacts/x", false),
+            ("/artifacts/*", "/x/artifacts/y", false),
+            ("*.jpg", "/images/a.jpg", true),
+            ("*.jpg", "/images/a.JPG", false),
+            ("*.jpg", "/images/a.jpg.txt", false),
+            ("/images/*.jpg", "/images/deep/a.jpg", true),
+            ("a*.htm?", "/about.html", true),
+            ("a*.htm?", "/about.htm", false),
+            ("/a?c", "/abc", true),
+            ("/a?c", "/a/c", true),
+            ("/a?c", "/ac", false),
+            ("/a?c", "/abbc", false),
+            (
+                "/channels/*/stable.json",
+                "/channels/agent/stable.json",
+                true,
+            ),
+            ("/channels/*/stable.json", "/channels/stable.json", false),
+            ("/a%2Fb", "/a/b", false),
+            ("", "/", true),
+            ("", "/a", false),
+            ("//a", "/a", false),
+            ("**a**", "/bab", true),
+        ] {
+            let found = PathPattern::new(pattern).matches(path);
+            assert_eq!(found, expected, "`{pattern}` against `{path}`");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_does_not_cost_exponential_time() {
+        let pattern = PathPattern::new(&format!("{}b", "*a".repeat(100)));
+        // A backtracking matcher would try 1,000 over 100 ways before it gave up.
+        assert!(!pattern.matches(&format!("/{}", "a".repeat(1000))));
+    }
+
+    #[test]
+    fn the_first_behaviour_whose_pattern_matches_decides() {
+        let behaviour = |pattern: &str| Behaviour {
+            pattern: PathPattern::new(pattern),
+            ..testing::behaviour()
+        };
+        let distribution = Distribution {
+            id: "EDFDVBD6EXAMPLE".into(),
+            domain: "d111111abcdef8.cloudfront.net".into(),
+            ordered: vec![behaviour("/a/b/*"), behaviour("/a/*"), behaviour("/a/b/c")],
+            default: behaviour("*"),
+            cache_tag_header: None,
+            limits: super::super::limits::Limits::default(),
+        };
+        for (path, expected) in [
+            ("/a/b/c", "/a/b/*"),
+            ("/a/c", "/a/*"),
+            ("/b", "*"),
+            ("/", "*"),
+        ] {
+            assert_eq!(
+                distribution.behaviour(path).pattern.as_str(),
+                expected,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn requests_share_a_fill_unless_caching_is_disabled_or_cookies_are_forwarded() {
+        use super::super::key::Selection;
+        let plain = testing::behaviour();
+        assert!(plain.collapses());
+        let mut disabled = plain.clone();
+        disabled.cache.ttl = Ttl {
+            min: Duration::ZERO,
+            default: Duration::ZERO,
+            max: Duration::ZERO,
+        };
+        assert!(!disabled.collapses());
+        let mut forwarding = plain.clone();
+        forwarding.forward.cookies = true;
+        assert!(!forwarding.collapses());
+        let mut keyed = plain;
+        keyed.cache.key.cookies = Selection::Only(vec!["session".into()]);
+        assert!(!keyed.collapses());
+    }
+
+    /// The definition: a star takes nothing, or one character and then again.
+    fn naive(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern, text) {
+            ([], []) => true,
+            ([b'*', rest @ ..], _) => {
+                naive(rest, text) || matches!(text, [_, after @ ..] if naive(pattern, after))
+            }
+            ([b'?', rest @ ..], [_, after @ ..]) => naive(rest, after),
+            ([wanted, rest @ ..], [byte, after @ ..]) => wanted == byte && naive(rest, after),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_matches_exactly_what_the_definition_says(
+            pattern in "[ab*?]{0,8}", text in "[ab]{0,12}",
+        ) {
+            prop_assert_eq!(
+                PathPattern::new(&pattern).matches(&format!("/{text}")),
+                naive(pattern.as_bytes(), text.as_bytes())
+            );
+        }
+    }
+}
+
+/// What the unit tests of the rules start from.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    /// CloudFront's defaults, over an origin at a desk.
+    pub fn behaviour() -> Behaviour {
+        Behaviour {
+            pattern: PathPattern::new("*"),
+            cache: CachePolicy {
+                name: "test".into(),
+                ttl: Ttl {
+                    min: Duration::ZERO,
+                    default: Duration::from_hours(24),
+                    max: Duration::from_hours(24 * 365),
+                },
+                key: KeyParts::default(),
+            },
+            methods: AllowedMethods::Read,
+            cache_options: false,
+            compress: false,
+            forward: Forwarding::default(),
+            error_ttls: ErrorTtls::default(),
+            origin: OriginLink {
+                url: "http://127.0.0.1:8080".into(),
+                connection_attempts: 3,
+                connection_timeout: Duration::from_secs(10),
+                read_timeout: Duration::from_secs(30),
+                keepalive_timeout: Duration::from_secs(5),
+                completion_timeout: None,
+                custom_headers: Vec::new(),
+            },
+        }
     }
 }

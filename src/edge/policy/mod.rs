@@ -8,11 +8,14 @@
 //! | | `distribution.rs` | what an operator configures: behaviours by path pattern, cache policies, the origin |
 //! | E-2 | `key.rs` | which requests share one cached object |
 //! | E-1, E-4 | `freshness.rs` | how long an answer may be served, and what may happen after |
+//! | | `directives.rs` | … the grammar of the fields that say so |
 //! | E-5 | `errors.rs` | which errors are kept, and for how long |
 //! | E-3, E-6, E-8, E-12 | `cache.rs` | one cache: hit, refresh, fill, collapse, evict |
 //! | E-7 | `spans.rs` | which bytes of an object are here, which must be fetched |
 //! | E-9 | `topology.rs` | POP → regional edge cache → Origin Shield → origin |
-//! | E-10 | `link.rs` | headers to the origin and to the viewer, attempts and time-outs |
+//! | E-10 | `link.rs` | headers to the origin and to the viewer |
+//! | | `attempts.rs` | … what is tried again, and what a viewer gets when the origin does not answer |
+//! | | `admission.rs` | which requests are refused at once |
 //! | E-11 | `compression.rs` | what is compressed at the edge |
 //! | E-13 | `invalidation.rs` | paths, wildcards, tags, quotas, idempotency |
 //! | E-14 | `limits.rs` | requests and bits per second of a distribution |
@@ -20,8 +23,11 @@
 
 use std::time::Duration;
 
+pub mod admission;
+pub mod attempts;
 pub mod cache;
 pub mod compression;
+mod directives;
 pub mod distribution;
 pub mod errors;
 pub mod freshness;

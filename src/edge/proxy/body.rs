@@ -1,0 +1,309 @@
+//! The body for a viewer: from memory, from the file, along with a fill, or straight from the origin.
+//!
+//! Owns the order of the bytes and the counting of what went out. Never waits for another viewer, and holds no more than
+//! a frame. Read next: `bodies.rs`.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
+
+use super::bodies::{BlobEnd, Found, Piece, lock};
+use super::disk::Extent;
+use super::engine::Engine;
+use super::fill::{Fill, Interest};
+use super::upstream::Live;
+
+/// Read from the file at a time: the call and the frame do not count any more at this size, and a viewer that is slow
+/// holds one or two of them.
+const READ_BYTES: u64 = 256 << 10;
+/// … when memory is short.
+const READ_BYTES_MIN: u64 = 16 << 10;
+
+/// The body for a viewer. Fails when the fill that it is read along with breaks off: the viewer must see a short body.
+pub struct Body {
+    engine: Arc<Engine>,
+    segment: Option<Segment>,
+    rest: VecDeque<Segment>,
+    /// Bytes still to come, when that is known.
+    remaining: Option<u64>,
+    is_hit: bool,
+    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    /// The last bytes, while the gate is closed.
+    held: Option<Bytes>,
+    gate: Option<Gate>,
+    interests: Vec<Interest>,
+}
+
+enum Gate {
+    Unknown(Arc<Fill>),
+    Waiting(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+/// A part of a body.
+pub(super) enum Segment {
+    /// These bytes.
+    Bytes(Bytes),
+    /// The rest of a piece.
+    Piece(Piece),
+    /// From the origin's connection: after `skip` bytes.
+    Live { live: Box<Live>, skip: u64 },
+}
+
+/// The fill that a body is read along with broke off: the viewer must see a short body.
+fn broken_off() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the fetch of the object broke off",
+    )
+}
+
+impl Body {
+    /// A body of these segments. `is_hit`: its bytes are in the cache already.
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        segments: impl IntoIterator<Item = Segment>,
+        remaining: Option<u64>,
+        is_hit: bool,
+    ) -> Self {
+        let mut segments = segments.into_iter();
+        Self {
+            engine: Arc::clone(engine),
+            segment: segments.next(),
+            rest: segments.collect(),
+            remaining,
+            is_hit,
+            reading: None,
+            held: None,
+            gate: None,
+            interests: Vec::new(),
+        }
+    }
+
+    /// No bytes.
+    pub(super) fn empty(engine: &Arc<Engine>) -> Self {
+        Self::new(engine, [], Some(0), true)
+    }
+
+    /// Reads along with fills.
+    pub(super) fn along(mut self, interests: Vec<Interest>, gate: Option<Arc<Fill>>) -> Self {
+        self.interests = interests;
+        self.gate = gate.map(Gate::Unknown);
+        if self.remaining == Some(0) {
+            self.satisfy(); // nobody polls it
+        }
+        self
+    }
+
+    fn satisfy(&mut self) {
+        self.interests.drain(..).for_each(Interest::satisfied);
+    }
+
+    /// Pending until the cache knows that all is here.
+    fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.gate {
+                None => return Poll::Ready(()),
+                Some(Gate::Unknown(fill)) if fill.is_over() => self.gate = None,
+                Some(Gate::Unknown(fill)) => {
+                    let fill = Arc::clone(fill);
+                    self.gate = Some(Gate::Waiting(Box::pin(async move { fill.over().await })));
+                }
+                Some(Gate::Waiting(over)) => {
+                    ready!(over.as_mut().poll(cx));
+                    self.gate = None;
+                }
+            }
+        }
+    }
+
+    /// The next bytes of the segments.
+    fn poll_segments(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
+        loop {
+            let bytes = match &mut self.segment {
+                None => match self.rest.pop_front() {
+                    Some(segment) => {
+                        self.segment = Some(segment);
+                        continue;
+                    }
+                    None => return Poll::Ready(None),
+                },
+                Some(Segment::Bytes(bytes)) => Some(std::mem::take(bytes)),
+                Some(Segment::Live { live, skip }) => match ready!(live.poll_frame(cx)) {
+                    Some(Ok(mut bytes)) => {
+                        let skipped = bytes
+                            .len()
+                            .min(usize::try_from(*skip).unwrap_or(usize::MAX));
+                        *skip -= skipped as u64;
+                        bytes.advance_by(skipped);
+                        if bytes.is_empty() {
+                            continue;
+                        }
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    None => None,
+                },
+                Some(Segment::Piece(piece)) => {
+                    match ready!(poll_piece(&self.engine, piece, &mut self.reading, cx)) {
+                        Ok(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                        Ok(None) => None,
+                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    }
+                }
+            };
+            self.segment = None;
+            if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+        }
+    }
+
+    fn count(&mut self, bytes: &mut Bytes) {
+        if let Some(remaining) = &mut self.remaining {
+            // A passed body may be longer than the part that is wanted of it.
+            bytes.truncate(usize::try_from(*remaining).unwrap_or(usize::MAX));
+            *remaining -= bytes.len() as u64;
+        }
+    }
+
+    fn sent(&self, bytes: &Bytes) {
+        let counters = &self.engine.counters;
+        let counter = if self.is_hit {
+            &counters.hit_bytes
+        } else {
+            &counters.fill_bytes
+        };
+        let len = bytes.len() as u64;
+        counter.fetch_add(len, Ordering::Relaxed);
+        counters.viewer_bytes.fetch_add(len, Ordering::Relaxed);
+        lock(&self.engine.meter).sent(len, self.engine.now());
+    }
+}
+
+trait AdvanceBy {
+    fn advance_by(&mut self, count: usize);
+}
+
+impl AdvanceBy for Bytes {
+    fn advance_by(&mut self, count: usize) {
+        drop(self.split_to(count));
+    }
+}
+
+/// The next bytes of a piece, which is shortened by them; `None` at its end.
+fn poll_piece(
+    engine: &Engine,
+    piece: &mut Piece,
+    reading: &mut Option<JoinHandle<io::Result<Vec<u8>>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Bytes>, io::Error>> {
+    if let Some(read) = reading {
+        let bytes = ready!(Pin::new(read).poll(cx)).map_err(io::Error::other)??;
+        *reading = None;
+        piece.span.start += bytes.len() as u64;
+        return Poll::Ready(Ok(Some(engine.bodies().buffer(bytes))));
+    }
+    let wanted = piece.span.end.saturating_sub(piece.span.start);
+    if wanted == 0 {
+        return Poll::Ready(Ok(None));
+    }
+    let at = piece.span.start - piece.blob.start();
+    match ready!(piece.blob.poll_read(at, cx)) {
+        Found::Memory(mut bytes) => {
+            bytes.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
+            piece.span.start += bytes.len() as u64;
+            Poll::Ready(Ok(Some(bytes)))
+        }
+        Found::File(extent, at, len) => {
+            let frame = if engine.bodies().is_full() {
+                READ_BYTES_MIN
+            } else {
+                READ_BYTES
+            };
+            let len = usize::try_from(len.min(wanted).min(frame)).unwrap_or(0);
+            let mut buffer = vec![0; len];
+            if let Some(read) = extent.read_now(&mut buffer, at) {
+                buffer.truncate(read);
+                piece.span.start += read as u64;
+                return Poll::Ready(Ok(Some(engine.bodies().buffer(buffer))));
+            }
+            *reading = Some(read_blocking(extent, buffer, at));
+            poll_piece(engine, piece, reading, cx)
+        }
+        Found::End(BlobEnd::Complete) if piece.span.end == u64::MAX => Poll::Ready(Ok(None)),
+        Found::End(_) => Poll::Ready(Err(broken_off())),
+    }
+}
+
+/// The next bytes of a piece, for who is no viewer.
+pub(super) async fn next_of(engine: &Engine, piece: &mut Piece) -> io::Result<Option<Bytes>> {
+    let mut reading = None;
+    std::future::poll_fn(|cx| poll_piece(engine, piece, &mut reading, cx)).await
+}
+
+fn read_blocking(
+    extent: Arc<Extent>,
+    mut buffer: Vec<u8>,
+    at: u64,
+) -> JoinHandle<io::Result<Vec<u8>>> {
+    tokio::task::spawn_blocking(move || {
+        extent.read(&mut buffer, at)?;
+        Ok(buffer)
+    })
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = &mut *self;
+        if this.held.is_none() {
+            if this.remaining == Some(0) {
+                return Poll::Ready(None);
+            }
+            match ready!(this.poll_segments(cx)) {
+                Some(Ok(mut bytes)) => {
+                    this.count(&mut bytes);
+                    this.held = Some(bytes);
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None if this.remaining.is_some() => {
+                    return Poll::Ready(Some(Err(broken_off())));
+                }
+                None => {
+                    ready!(this.poll_gate(cx));
+                    return Poll::Ready(None);
+                }
+            }
+        }
+        if this.remaining == Some(0) {
+            ready!(this.poll_gate(cx));
+            this.satisfy();
+        }
+        let bytes = this.held.take().unwrap_or_default();
+        this.sent(&bytes);
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining == Some(0) && self.held.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let held = self.held.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        self.remaining.map_or_else(SizeHint::new, |remaining| {
+            SizeHint::with_exact(remaining + held)
+        })
+    }
+}
