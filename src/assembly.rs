@@ -2,9 +2,13 @@
 //!
 //! The only file that names a concrete store and reads the clock. Never decides anything about a release or a request.
 
+use std::fs::File;
 use std::future::Future;
 use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -13,6 +17,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, StoreLocation};
+use crate::edge::proxy::api::Control;
+use crate::edge::proxy::engine::{Engine, EngineError, Parameters};
+use crate::edge::proxy::face::Face;
+use crate::edge::proxy::log::{RecordLog, Writer};
+use crate::edge::settings::Settings;
 use crate::model::Clock;
 use crate::publish::Publisher;
 use crate::server::{self, Listeners, ServeError, Surroundings};
@@ -39,6 +48,25 @@ pub enum AssemblyError {
     /// The server failed as a whole.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// An edge cannot have its address.
+    #[error("cannot listen on `listener.listen` = {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// An edge cannot log its requests.
+    #[error("cannot open the log of requests `{path}`")]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An edge cannot be built.
+    #[error(transparent)]
+    Edge(#[from] EngineError),
 }
 
 /// What became of [`create_store`].
@@ -117,7 +145,11 @@ impl Origin {
     pub fn bind(config: Config) -> Result<Self, AssemblyError> {
         let store = open_store(&config.store)?;
         let listeners = Listeners::bind(config.server.listen, config.server.admin)?;
-        raise_descriptor_limit(&config);
+        let limits = &config.limits;
+        raise_descriptor_limit(
+            limits.connections_max + limits.open_artifacts_max,
+            "`limits.connections_max` and `limits.open_artifacts_max`",
+        );
         Ok(Self {
             listeners,
             store,
@@ -126,13 +158,13 @@ impl Origin {
     }
 
     /// Where devices and edges connect; a port 0 has become a real one.
-    pub fn listen_address(&self) -> Result<std::net::SocketAddr, AssemblyError> {
+    pub fn listen_address(&self) -> Result<SocketAddr, AssemblyError> {
         let address = self.listeners.data.local_addr();
         address.map_err(system("ask for the address of the listener"))
     }
 
     /// Where operators connect.
-    pub fn admin_address(&self) -> Result<std::net::SocketAddr, AssemblyError> {
+    pub fn admin_address(&self) -> Result<SocketAddr, AssemblyError> {
         let address = self.listeners.admin.local_addr();
         address.map_err(system("ask for the address of the admin listener"))
     }
@@ -152,19 +184,118 @@ impl Origin {
     }
 }
 
-/// Descriptors beside connections and artifacts: listeners, event queues, the store's own, logs.
+/// An edge whose socket is bound and whose log is open.
+pub struct Edge {
+    listener: TcpListener,
+    log: Option<(RecordLog, Writer)>,
+    engine: Arc<Engine>,
+    runtime: Runtime,
+    settings: Settings,
+}
+
+/// Bodies that an edge has open at a time, beside one descriptor for each viewer.
+const OPEN_BODIES: usize = 1024;
+
+impl Edge {
+    /// Binds the socket, opens the log (a file that is there grows), builds the layers.
+    pub fn bind(settings: Settings, log: Option<&Path>) -> Result<Self, AssemblyError> {
+        let address = settings.listener.listen;
+        let listener =
+            server::listen(address).map_err(|source| AssemblyError::Listen { address, source })?;
+        let log = log.map(start_log).transpose()?;
+        let wanted = settings.listener.connections_max + OPEN_BODIES;
+        raise_descriptor_limit(wanted, "`listener.connections_max`");
+        let runtime = runtime()?;
+        let engine = {
+            let _inside = runtime.enter();
+            Engine::new(parameters(&settings))?
+        };
+        Ok(Self {
+            listener,
+            log,
+            engine,
+            runtime,
+            settings,
+        })
+    }
+
+    /// Where viewers connect; a port 0 has become a real one.
+    pub fn listen_address(&self) -> Result<SocketAddr, AssemblyError> {
+        let address = self.listener.local_addr();
+        address.map_err(system("ask for the address of the listener"))
+    }
+
+    /// Serves until `shutdown` is cancelled and the drain has ended. Blocks.
+    pub fn run(self, shutdown: &CancellationToken) -> Result<(), AssemblyError> {
+        let (log, writer) = self.log.unzip();
+        let distribution = self.settings.distribution;
+        let control = Control::new(
+            Arc::clone(&self.engine),
+            distribution.id,
+            self.settings.invalidation,
+            clock(),
+        );
+        let face = Face {
+            engine: self.engine,
+            control: Arc::new(control),
+            listener: self.settings.listener,
+            domain: Arc::from(distribution.domain),
+            log,
+            clock: clock(),
+        };
+        let served = self.runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(self.listener)
+                .map_err(system("hand the listener to the runtime"))?;
+            face.serve(listener, shutdown.clone()).await;
+            Ok(())
+        });
+        // Fills that nobody waits for any more must not keep the process; what holds the log goes with them.
+        self.runtime.shutdown_timeout(FILLS_GRACE);
+        if let Some(writer) = writer {
+            writer.finish();
+        }
+        served
+    }
+}
+
+/// Long enough for tasks to be dropped, with the files they have open.
+const FILLS_GRACE: Duration = Duration::from_secs(1);
+
+fn parameters(settings: &Settings) -> Parameters {
+    Parameters {
+        distribution: Arc::new(settings.distribution.clone()),
+        topology: settings.topology.clone(),
+        pop_cache: settings.pop_cache,
+        regional_cache: settings.regional_cache,
+        memory_object_max: settings.memory_object_max,
+        memory_max: settings.memory_max,
+        disk: settings.disk.clone(),
+        stream_along: settings.stream_along,
+        clock: clock(),
+    }
+}
+
+fn start_log(path: &Path) -> Result<(RecordLog, Writer), AssemblyError> {
+    let failed = |source| AssemblyError::Log {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::options().create(true).append(true).open(path);
+    RecordLog::start(Box::new(file.map_err(failed)?)).map_err(failed)
+}
+
+/// Descriptors beside connections and bodies: listeners, event queues, the store's own, logs.
 const DESCRIPTORS_BESIDE: u64 = 256;
 
-fn raise_descriptor_limit(config: &Config) {
-    let limits = &config.limits;
-    let wanted = (limits.connections_max + limits.open_artifacts_max) as u64 + DESCRIPTORS_BESIDE;
+/// `keys` are the settings that ask for so many.
+fn raise_descriptor_limit(wanted: usize, keys: &str) {
+    let wanted = wanted as u64 + DESCRIPTORS_BESIDE;
     let reachable = allow_descriptors(wanted);
     if reachable < wanted {
         tracing::warn!(
             reachable,
             wanted,
-            "the limit of open files is below what `limits.connections_max` and `limits.open_artifacts_max` may need; \
-             raise it (systemd: LimitNOFILE) or lower them"
+            "the limit of open files is below what {keys} may need; raise it (systemd: LimitNOFILE) or lower them"
         );
     }
 }

@@ -9,6 +9,7 @@ use super::output::printable;
 use crate::assembly::AssemblyError;
 use crate::config::ConfigError;
 use crate::device::DeviceError;
+use crate::edge::proxy::engine::EngineError;
 use crate::publish::{Damage, ErrorKind, PublishError};
 use crate::telemetry::{self, TelemetryError};
 
@@ -132,6 +133,7 @@ impl From<AssemblyError> for Failure {
                 );
                 Self::new(Exit::NotFound, error).hint_on(Exit::NotFound, hint)
             }
+            AssemblyError::Edge(EngineError::Topology(_)) => Self::new(Exit::Usage, error),
             _ => Self::new(Exit::Failed, error),
         }
     }

@@ -18,6 +18,7 @@ mod channels;
 mod completions;
 mod config;
 mod demo;
+mod edge;
 mod failure;
 mod get;
 mod init;
@@ -76,6 +77,7 @@ enum Command {
     Retire(retire::Typed),
     Prune(prune::Typed),
     Serve(serve::Typed),
+    Edge(edge::Typed),
     Get(get::Typed),
     Loadtest(Box<loadtest::Typed>),
     Config(config::Typed),
@@ -119,7 +121,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
-    if !matches!(command, Command::Serve(_)) {
+    if !matches!(command, Command::Serve(_) | Command::Edge(_)) {
         context.start_logging("warn", telemetry::Format::Text)?;
     }
     match command {
@@ -134,6 +136,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Retire(typed) => typed.run(context),
         Command::Prune(typed) => typed.run(context),
         Command::Serve(typed) => typed.run(context),
+        Command::Edge(typed) => typed.run(context),
         Command::Get(typed) => typed.run(context),
         Command::Loadtest(typed) => typed.run(context),
         Command::Config(typed) => typed.run(context),

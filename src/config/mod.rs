@@ -15,6 +15,13 @@ pub mod schema;
 mod show;
 mod validate;
 
+/// How a file's values are read and refused, for files other than the origin's.
+pub mod reading {
+    pub use super::raw::{Setting, Value, line_at, nearest, value_of};
+    pub use super::show::print_span;
+    pub use super::validate::{expected, read_count, read_header, read_span, text_of};
+}
+
 pub use raw::{Environment, Flags, ProcessEnvironment, Source, log_directives, wants_colours};
 pub use show::HIDDEN;
 
@@ -189,8 +196,16 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(source: Source, what: String) -> Self {
+    /// A problem of a setting that was written there.
+    #[must_use]
+    pub fn new(source: Source, what: String) -> Self {
         Self { source, what }
+    }
+
+    /// Where it was written; problems are told in this order.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 }
 

@@ -78,11 +78,21 @@ impl Flags {
             .extend(path.map(|path| (key, flag, Value::Path(path))));
         self
     }
+
+    /// What a flag says about a key.
+    #[must_use]
+    pub fn setting(&self, key: &str) -> Option<Setting> {
+        let (_key, flag, value) = self.0.iter().find(|(name, _flag, _value)| *name == key)?;
+        Some(Setting {
+            value: value.clone(),
+            source: Source::Flag(flag),
+        })
+    }
 }
 
 /// One value as it was written.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Value {
+pub enum Value {
     /// Text, or any other value from a variable or a flag.
     Text(String),
     /// A path from a flag or a variable.
@@ -91,6 +101,8 @@ pub(super) enum Value {
     Integer(Option<i64>),
     /// A TOML array of texts.
     Texts(Vec<String>),
+    /// A TOML boolean.
+    Boolean(bool),
     /// Anything that no key wants: the name of its TOML type.
     Foreign(&'static str),
 }
@@ -117,9 +129,11 @@ impl fmt::Display for Source {
 
 /// One unvalidated setting.
 #[derive(Clone, Debug)]
-pub(super) struct Setting {
-    pub(super) value: Value,
-    pub(super) source: Source,
+pub struct Setting {
+    /// As it was written.
+    pub value: Value,
+    /// Where.
+    pub source: Source,
 }
 
 /// All settings by key, and what was wrong with their names.
@@ -205,7 +219,9 @@ impl Settings {
     }
 }
 
-fn value_of(value: &DeValue<'_>) -> Value {
+/// A TOML value as a setting's.
+#[must_use]
+pub fn value_of(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.clone().into_owned()),
         DeValue::Integer(number) => {
@@ -220,13 +236,15 @@ fn value_of(value: &DeValue<'_>) -> Value {
                 Value::Texts,
             ),
         DeValue::Float(_) => Value::Foreign("a float"),
-        DeValue::Boolean(_) => Value::Foreign("a boolean"),
+        DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Datetime(_) => Value::Foreign("a date"),
         DeValue::Table(_) => Value::Foreign("a table"),
     }
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
+/// The line of a place in a file, counted from 1.
+#[must_use]
+pub fn line_at(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     before.filter(|byte| **byte == b'\n').count() + 1
 }
@@ -269,11 +287,9 @@ fn unknown_key(key: &str) -> String {
 /// 0.8 accepts a wrong letter or a forgotten one in a short word and refuses unrelated words.
 const LIKENESS_MIN: f64 = 0.8;
 
-fn nearest(
-    text: &str,
-    names: &[&'static str],
-    part: fn(&'static str) -> &'static str,
-) -> Option<&'static str> {
+/// The name that somebody who wrote `text` most likely meant; `part` is what of a name is compared.
+#[must_use]
+pub fn nearest<'a>(text: &str, names: &[&'a str], part: fn(&'a str) -> &'a str) -> Option<&'a str> {
     names
         .iter()
         .map(|name| (strsim::jaro_winkler(text, part(name)), *name))

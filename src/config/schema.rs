@@ -73,6 +73,8 @@ pub enum Unit {
     Items,
     /// Bytes.
     Bytes,
+    /// Seconds, where a file follows a format that counts them.
+    Seconds,
 }
 
 /// A duration with its limits.

@@ -37,7 +37,8 @@ impl Resolved {
 }
 
 /// A duration as the parser reads it back.
-pub(super) fn print_span(span: Duration) -> String {
+#[must_use]
+pub fn print_span(span: Duration) -> String {
     const HOUR: u64 = 3600;
     if span.subsec_millis() == 0 && span.as_secs() > 0 && span.as_secs().is_multiple_of(HOUR) {
         format!("{}h", span.as_secs() / HOUR)

@@ -195,18 +195,22 @@ pub(super) fn threads_default() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-fn expected(value: &Value, wanted: &str) -> String {
+/// The sentence for a value of the wrong kind.
+#[must_use]
+pub fn expected(value: &Value, wanted: &str) -> String {
     let actual = match value {
         Value::Text(_) => "text",
         Value::Path(_) => "a path",
         Value::Integer(_) => "a number",
         Value::Texts(_) => "an array",
+        Value::Boolean(_) => "a boolean",
         Value::Foreign(kind) => kind,
     };
     format!("is {actual}; it has to be {wanted}")
 }
 
-fn text_of<'a>(setting: &'a Setting, wanted: &str) -> Result<&'a str, String> {
+/// A text, or why it is none.
+pub fn text_of<'a>(setting: &'a Setting, wanted: &str) -> Result<&'a str, String> {
     match &setting.value {
         Value::Text(text) => Ok(text),
         other => Err(expected(other, wanted)),
@@ -225,7 +229,8 @@ fn number_of(setting: &Setting) -> Result<i128, String> {
     }
 }
 
-fn read_count(setting: &Setting, rule: &Count) -> Result<usize, String> {
+/// A whole number within its limits.
+pub fn read_count(setting: &Setting, rule: &Count) -> Result<usize, String> {
     let number = number_of(setting)?;
     match usize::try_from(number) {
         Ok(count) if (rule.min..=rule.max).contains(&count) => Ok(count),
@@ -248,6 +253,7 @@ fn print_count(number: i128, unit: Unit) -> String {
         .find(|(size, _name)| number > 0 && number % size == 0)
     {
         Some((size, name)) if unit == Unit::Bytes => format!("{number} ({} {name})", number / size),
+        _ if unit == Unit::Seconds => format!("{number} s"),
         _ => number.to_string(),
     }
 }
@@ -267,7 +273,8 @@ fn read_threads(setting: &Setting) -> Result<NonZeroUsize, String> {
         })
 }
 
-fn read_span(setting: &Setting, rule: &Span) -> Result<Duration, String> {
+/// A duration within its limits.
+pub fn read_span(setting: &Setting, rule: &Span) -> Result<Duration, String> {
     let wanted = "a text with a unit such as \"75s\", \"5m\" or \"250ms\"";
     let text = text_of(setting, wanted)?;
     let span = SpanParser::new()
@@ -323,7 +330,8 @@ fn read_secrets(setting: &Setting) -> Result<Vec<Secret>, String> {
     }
 }
 
-fn read_header(text: &str) -> Result<String, String> {
+/// The name of a header, in lower case.
+pub fn read_header(text: &str) -> Result<String, String> {
     http::HeaderName::from_bytes(text.as_bytes())
         .map(|name| name.as_str().to_owned())
         .map_err(|_bad_name| {

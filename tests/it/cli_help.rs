@@ -14,6 +14,7 @@ const COMMANDS: [&str; 19] = [
     "retire",
     "prune",
     "serve",
+    "edge",
     "get",
     "loadtest",
     "config",

@@ -93,8 +93,14 @@ mod wire_paths;
 mod wire_ranges;
 
 // The edge.
+/// CloudFront's invalidation API, driven by its own SDK.
+mod edge_api;
+/// `edge` as a process: what viewers see, the log, the drain.
+mod edge_cli;
 /// The layers with real bytes, in this process.
 mod edge_engine;
+/// `config/edge.toml` and files like it.
+mod edge_settings;
 
 // Devices and real clients.
 /// A real apt repository as one release, used by apt.

@@ -7,16 +7,21 @@
 //! `respond.rs` and `body.rs` (what the viewer gets), `stats.rs`
 //! (what is counted); beside them `api.rs` (CloudFront's invalidation API).
 
+pub mod api;
 mod bodies;
 mod body;
 mod compress;
+mod counted;
 mod disk;
 pub mod engine;
+pub mod face;
 mod fill;
+pub mod log;
 mod node;
 mod object;
 mod origin;
 mod respond;
+mod stall;
 mod stats;
 mod upstream;
 

@@ -1,0 +1,281 @@
+//! The edge's log: one JSON object a line, with the fields of CloudFront's standard logs.
+//!
+//! Owns how a request's facts become the fields of `edge/policy/record.rs`, and the thread that writes them. Never delays an answer: when the disk is slower than the viewers the
+//! queue fills and lines are lost and counted, and when the disk fails the log ends with a warning.
+
+use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, REFERER, USER_AGENT,
+};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::edge::policy::admission::header_block_bytes;
+use crate::edge::policy::record::{LogRecord, ResultType, date_and_time};
+
+/// Lines that wait for the writer: a tenth of a second of the busiest hits that one machine serves.
+const QUEUE_LINES_MAX: usize = 8192;
+
+/// Lines between two flushes while more are waiting. Without any waiting each line is flushed at once.
+const LINES_PER_FLUSH: usize = 256;
+
+/// What is known of one request when its answer has ended. A line is made of it on the writer's thread.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When that was.
+    pub ended: Timestamp,
+    /// The POP, or `-` when the request named none that exists.
+    pub location: Arc<str>,
+    /// The distribution's domain.
+    pub domain: Arc<str>,
+    /// The viewer.
+    pub address: SocketAddr,
+    /// What it asked for.
+    pub asked: Asked,
+    /// What the answer's head said.
+    pub answered: Answered,
+    /// Body bytes handed to the connection.
+    pub sent: u64,
+    /// How it ended.
+    pub result: ResultType,
+    /// What was decided before the body.
+    pub decided: ResultType,
+    /// The name of an error, or what the others say.
+    pub detailed: &'static str,
+    /// `X-Amz-Cf-Id`.
+    pub request_id: String,
+    /// The positions of a 206.
+    pub range: Option<(u64, u64)>,
+    /// Until the answer's end.
+    pub taken: Duration,
+    /// Until its head.
+    pub first_byte: Duration,
+}
+
+/// A request's line and fields; header values are shared, not copied.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    host: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    forwarded_for: Option<HeaderValue>,
+    bytes: u64,
+}
+
+impl Asked {
+    /// What a line says of a request.
+    #[must_use]
+    pub fn of<B>(request: &Request<B>) -> Self {
+        let headers = request.headers();
+        let field = |name: &HeaderName| headers.get(name).cloned();
+        let line = request.method().as_str().len() + target_bytes(request.uri()) + LINE_BYTES;
+        let body = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        let body: u64 = body.and_then(|text| text.parse().ok()).unwrap_or(0);
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            host: field(&HOST),
+            referer: field(&REFERER),
+            user_agent: field(&USER_AGENT),
+            forwarded_for: field(&HeaderName::from_static("x-forwarded-for")),
+            bytes: (line + header_block_bytes(headers)) as u64 + body,
+        }
+    }
+
+    /// Whether an answer with this status has no body.
+    pub(super) fn is_bodiless(&self, status: StatusCode) -> bool {
+        self.method == Method::HEAD
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED
+    }
+}
+
+/// An answer's status and what of its fields is told.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    status: u16,
+    content_type: Option<HeaderValue>,
+    content_length: Option<u64>,
+    bytes: u64,
+}
+
+impl Answered {
+    /// What a line says of an answer's head. The connection adds fields that frame the body; they are not counted.
+    #[must_use]
+    pub fn of<B>(response: &Response<B>, content_length: Option<u64>) -> Self {
+        let status = response.status();
+        let reason = status.canonical_reason().unwrap_or_default();
+        let line = "HTTP/1.1 200 \r\n\r\n".len() + reason.len();
+        Self {
+            status: status.as_u16(),
+            content_type: response.headers().get(CONTENT_TYPE).cloned(),
+            content_length,
+            bytes: (line + header_block_bytes(response.headers())) as u64,
+        }
+    }
+
+    /// `Content-Length`.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+}
+
+/// What stands in a request line beside method and target, and the empty line behind the fields.
+const LINE_BYTES: usize = "  HTTP/1.1\r\n\r\n".len();
+
+fn target_bytes(uri: &Uri) -> usize {
+    uri.path_and_query()
+        .map_or(0, |target| target.as_str().len())
+}
+
+/// CloudFront's fields and one of ours.
+#[derive(Serialize)]
+struct Line {
+    #[serde(flatten)]
+    record: LogRecord,
+    /// `sc-bytes` without the head: what conservation is about.
+    #[serde(rename = "sc-body-bytes")]
+    body_bytes: u64,
+}
+
+impl From<Record> for Line {
+    fn from(record: Record) -> Self {
+        let Record {
+            asked, answered, ..
+        } = record;
+        let (date, time) = date_and_time(SystemTime::from(record.ended));
+        let text = |value: Option<HeaderValue>| {
+            value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let (range_start, range_end) = record.range.unzip();
+        Self {
+            body_bytes: record.sent,
+            record: LogRecord {
+                date,
+                time,
+                edge_location: record.location.to_string(),
+                sc_bytes: answered.bytes + record.sent,
+                c_ip: record.address.ip().to_string(),
+                method: asked.method.to_string(),
+                host: record.domain.to_string(),
+                uri_stem: asked.uri.path().to_owned(),
+                status: answered.status,
+                referer: text(asked.referer),
+                user_agent: text(asked.user_agent),
+                uri_query: asked.uri.query().map(str::to_owned),
+                cookie: None,
+                result_type: record.result,
+                request_id: record.request_id,
+                host_header: text(asked.host),
+                protocol: "http",
+                cs_bytes: asked.bytes,
+                time_taken: record.taken.as_secs_f64(),
+                forwarded_for: text(asked.forwarded_for),
+                ssl_protocol: None,
+                ssl_cipher: None,
+                response_result_type: record.decided,
+                protocol_version: if asked.version == Version::HTTP_10 {
+                    "HTTP/1.0"
+                } else {
+                    "HTTP/1.1"
+                },
+                fle_status: None,
+                fle_encrypted_fields: None,
+                c_port: record.address.port(),
+                time_to_first_byte: record.first_byte.as_secs_f64(),
+                detailed_result_type: record.detailed,
+                content_type: text(answered.content_type),
+                content_len: answered.content_length,
+                range_start,
+                range_end,
+            },
+        }
+    }
+}
+
+/// Where records go. Dropping the last clone lets the writer finish.
+#[derive(Clone, Debug)]
+pub struct RecordLog {
+    queue: SyncSender<Record>,
+    lost: Arc<AtomicU64>,
+}
+
+/// The thread that writes; join it to know that the last line is out.
+#[derive(Debug)]
+pub struct Writer(JoinHandle<()>);
+
+impl RecordLog {
+    /// Starts the writer.
+    pub fn start(sink: Box<dyn Write + Send>) -> io::Result<(Self, Writer)> {
+        let (queue, records) = sync_channel(QUEUE_LINES_MAX);
+        let lost = Arc::new(AtomicU64::new(0));
+        let thread = std::thread::Builder::new()
+            .name("edge-log".to_owned())
+            .spawn(move || {
+                if let Err(error) = write(&records, BufWriter::new(sink)) {
+                    tracing::warn!(%error, "cannot write the log of requests; no further request is logged");
+                }
+            })?;
+        Ok((Self { queue, lost }, Writer(thread)))
+    }
+
+    /// Hands over a record. Never waits.
+    pub fn put(&self, record: Record) {
+        // A writer that has ended has said why.
+        if let Err(TrySendError::Full(_record)) = self.queue.try_send(record)
+            && self.lost.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            tracing::warn!("the log of requests cannot keep up; lines are lost");
+        }
+    }
+}
+
+impl Drop for RecordLog {
+    fn drop(&mut self) {
+        // The log itself holds one count; connections hold the others.
+        if Arc::strong_count(&self.lost) == 1 {
+            let lost = self.lost.load(Ordering::Relaxed);
+            if lost > 0 {
+                tracing::warn!(lost, "{lost} lines of the log of requests were lost");
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Waits until everything is written. The last [`RecordLog`] has to be gone.
+    pub fn finish(self) {
+        let _ = self.0.join(); // a panic there has been printed
+    }
+}
+
+/// Writes until nobody is left to send.
+fn write(records: &Receiver<Record>, mut sink: impl Write) -> io::Result<()> {
+    while let Ok(first) = records.recv() {
+        line(first, &mut sink)?;
+        for record in records.try_iter().take(LINES_PER_FLUSH) {
+            line(record, &mut sink)?;
+        }
+        sink.flush()?;
+    }
+    Ok(())
+}
+
+fn line(record: Record, sink: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *sink, &Line::from(record))?;
+    sink.write_all(b"\n")
+}
