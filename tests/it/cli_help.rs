@@ -2,7 +2,7 @@
 
 use crate::cli_sandbox::Sandbox;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "init",
     "publish",
     "promote",

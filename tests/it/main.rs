@@ -99,6 +99,8 @@ mod edge_api;
 mod edge_cli;
 /// The layers with real bytes, in this process.
 mod edge_engine;
+/// A thousand devices at the same instant against a cold edge: what the origin still sees.
+mod edge_offload;
 /// `config/edge.toml` and files like it.
 mod edge_settings;
 
