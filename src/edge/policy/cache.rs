@@ -344,6 +344,8 @@ struct Fill {
     /// The bytes asked for, and once it is answered those that come; `None`: all.
     span: Option<Span>,
     suffix: Option<u64>,
+    /// The size of the object of which a part comes.
+    total: Option<u64>,
     head: bool,
     /// The answer may be a 304.
     is_conditional: bool,
@@ -498,16 +500,15 @@ impl<K: Clone + Eq + Hash> Cache<K> {
     #[must_use]
     pub fn peek(&self, key: &K, now: Moment) -> Option<Peek<'_>> {
         let slot = self.slots.at(self.slots.find(key)?);
-        let object = slot.object.as_ref().or(slot.error.as_ref())?;
+        let object = slot.kept().next()?;
         Some(peek(object, now))
     }
 
     /// All that is kept, errors included, in no particular but always the same order.
     pub fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, Peek<'_>)> {
-        self.slots.iter().flat_map(move |(_, key, slot)| {
-            let kept = slot.object.iter().chain(slot.error.iter());
-            kept.map(move |object| (key, peek(object, now)))
-        })
+        self.slots
+            .iter()
+            .flat_map(move |(_, key, slot)| slot.kept().map(move |object| (key, peek(object, now))))
     }
 
     /// A fill in flight.
@@ -531,7 +532,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         let slot = self.slots.at_mut(at);
         let taken = match kind {
             Kind::Object => slot.object.take(),
-            Kind::Error => slot.error.take(),
+            Kind::Error => slot.error.take().map(|error| *error),
         };
         if let Some(object) = taken {
             self.release(object);

@@ -324,7 +324,7 @@ fn jump(mut key: u64, nodes: usize) -> usize {
     node as usize
 }
 
-/// The finaliser of SplitMix64: small or similar numbers become unlike.
+/// The finaliser of `SplitMix64`: small or similar numbers become unlike.
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -4,6 +4,7 @@
 //! says what is cacheable: `freshness.rs` and `errors.rs` do.
 
 use std::hash::Hash;
+use std::time::Duration;
 
 use super::object::{Arrival, Object};
 use super::{
@@ -53,7 +54,9 @@ impl<K: Clone + Eq + Hash> Cache<K> {
             206 => self.part(&mut filling, answered),
             _ => self.whole(&mut filling, answered),
         };
-        filling.is_shared &= reaction.followers() == Followers::Share;
+        if reaction.followers() == Followers::Release {
+            filling.close();
+        }
         self.fills.insert(fill, filling);
         reaction
     }
@@ -68,16 +71,18 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         if let Some(base) = filling.base {
             self.unpin(at, base);
         }
+        let is_poisoned = filling.is_poisoned();
         match (filling.stage, end) {
             (Stage::Asked | Stage::Passing, _) => {}
             (Stage::Whole(mut object, announced), End::Complete(came))
                 if announced.is_none_or(|announced| announced == came) =>
             {
                 object.complete(came);
-                if filling.is_poisoned || object.is_useless(now) {
-                    self.dropped.push(object.id);
+                let fits = object.bytes() <= self.settings.capacity;
+                if fits && !is_poisoned && !object.is_useless(now) {
+                    self.keep(at, object);
                 } else {
-                    self.keep(at, *object);
+                    self.dropped.push(object.id);
                 }
             }
             (Stage::Whole(object, _), _) => self.dropped.push(object.id),
@@ -87,8 +92,8 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 self.keep_part(at, id, is_all.then_some(span));
             }
         }
-        self.slots.changed(at);
         self.make_room(at);
+        self.slots.tidy(at);
     }
 
     /// 304 to a condition: what is here is good again (T13: no byte of a body moves).
@@ -111,7 +116,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
             Storage::Keep(lifetime) => {
                 object.refresh(&said, &lifetime, now);
                 object.validators.update(&head.validators);
-                Reaction::Refreshed(object.stored(now), shared(&lifetime))
+                Reaction::Refreshed(object.stored(now), followers(&lifetime))
             }
             Storage::Pass => Reaction::Refreshed(object.stored(now), Followers::Release),
         };
@@ -161,7 +166,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
             Storage::Keep(lifetime) => self.bring(fill, head, &lifetime, now),
             Storage::Pass => {
                 // What was here is not what the origin has now.
-                if fill.base.is_some() && !fill.is_poisoned {
+                if fill.base.is_some() && !fill.is_poisoned() {
                     self.discard(fill.slot, Kind::Object);
                 }
                 Reaction::Pass
@@ -180,7 +185,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         let object = Object::new(id, &Arrival::new(head, head.length, lifetime), now);
         fill.stage = Stage::Whole(Box::new(object), head.length);
         (fill.span, fill.suffix) = (None, None);
-        Reaction::Keep(id, shared(lifetime))
+        Reaction::Keep(id, followers(lifetime))
     }
 
     /// A part of an object: added to the parts that are here, or else the first of a new object (T36).
@@ -200,7 +205,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 && object.total == head.total
                 && object.validators.is_same_strong(&head.validators)
         };
-        let id = if fill.is_poisoned {
+        let id = if fill.is_poisoned() {
             self.poisoned_part(head, &lifetime, now)
         } else if let Some(object) = slot.object.as_mut().filter(|object| is_same(object)) {
             object.refresh(&head.said, &lifetime, now);
@@ -219,8 +224,8 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         };
         self.discard(fill.slot, Kind::Error);
         fill.stage = Stage::Part(id, span.clone());
-        (fill.span, fill.suffix) = (Some(span), None);
-        Reaction::Keep(id, shared(&lifetime))
+        (fill.span, fill.suffix, fill.total) = (Some(span), None, head.total);
+        Reaction::Keep(id, followers(&lifetime))
     }
 
     /// Where the part that an invalidated fill brings is kept until it is delivered.
@@ -233,7 +238,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
     }
 
     /// A whole object or an error came to its end.
-    fn keep(&mut self, at: usize, object: Object) {
+    fn keep(&mut self, at: usize, object: Box<Object>) {
         let is_error = object.status >= 400;
         self.discard(at, Kind::Error);
         let slot = self.slots.at_mut(at);
@@ -245,7 +250,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 self.discard(at, Kind::Object);
             }
         } else {
-            let replaced = slot.object.replace(object);
+            let replaced = slot.object.replace(*object);
             if let Some(replaced) = replaced {
                 self.release(replaced);
             }
@@ -263,11 +268,13 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         if let Some(span) = span {
             object.add(span);
         }
-        if object.bytes() == 0 && !object.is_whole() && object.pins == 0 {
+        let is_nothing = object.bytes() == 0 && !object.is_whole() && object.pins == 0;
+        if is_nothing || object.bytes() > self.settings.capacity {
             self.discard(at, Kind::Object);
+        } else {
+            self.slots.changed(at);
+            self.slots.touch(at);
         }
-        self.slots.changed(at);
-        self.slots.touch(at);
     }
 
     /// A fill does not need an object any more.
@@ -298,12 +305,11 @@ impl<'a> Arrival<'a> {
     }
 }
 
-/// Fact 26: with MinTTL 0, an answer with a lifetime of zero is not shared.
-fn shared(lifetime: &Lifetime) -> Followers {
-    if lifetime.fresh.is_zero() {
-        Followers::Release
-    } else {
+fn followers(lifetime: &Lifetime) -> Followers {
+    if lifetime.is_shared() {
         Followers::Share
+    } else {
+        Followers::Release
     }
 }
 
@@ -311,14 +317,10 @@ fn shared(lifetime: &Lifetime) -> Followers {
 fn refreshed_directives(was: &Directives, said: &Directives) -> Directives {
     let age = said.age;
     let is_silent = Directives {
-        age: was.age,
-        varies_on_everything: was.varies_on_everything,
+        age: Duration::ZERO,
+        varies_on_everything: false,
         ..*said
-    } == Directives {
-        age: was.age,
-        varies_on_everything: was.varies_on_everything,
-        ..Directives::default()
-    };
+    } == Directives::default();
     Directives {
         age,
         ..if is_silent { *was } else { *said }

@@ -7,7 +7,8 @@ use std::hash::Hash;
 
 use super::object::{Object, span_of};
 use super::{
-    Cache, CacheSettings, Fetch, Fill, FillId, Leader, Rules, Stage, Validators, Verdict, Want,
+    Access, Cache, CacheSettings, Fetch, Fill, FillId, Leader, Rules, Stage, Validators, Verdict,
+    Want,
 };
 use crate::edge::policy::Moment;
 use crate::edge::policy::spans::{FullAfterParts, Span};
@@ -45,7 +46,14 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         if let Some(error) = &slot.error
             && error.is_fresh(now)
         {
-            return Verdict::Hit(error.stored(now));
+            // What may stand in for an answer may stand in for a kept one.
+            let stand_in = slot.object.as_ref().filter(|object| {
+                error.status >= 500 && object.covers(want) && object.may_stand_in(now)
+            });
+            return match stand_in {
+                Some(object) => Verdict::Stale(object.stored(now), None),
+                None => Verdict::Hit(error.stored(now)),
+            };
         }
         let asked = Asked {
             at,
@@ -145,10 +153,14 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 object.pins += 1;
                 base = Some(object.id);
                 fetch.condition = condition(object, rules);
-                // What is whole here stays whole for those who come later.
+                // What is whole here stays whole for those who come later. Parts are confirmed by one of them, also for
+                // a HEAD: so anyone can wait for it.
                 if !object.is_whole() {
-                    fetch.head = want == Want::Head;
-                    fetch.ask_for(want, span_of(want, object.total), settings, object.total);
+                    let part = match want {
+                        Want::Head => object.spans().iter().next().cloned(),
+                        _ => span_of(want, object.total),
+                    };
+                    fetch.ask_for(want, part, settings, object.total);
                 }
             }
             Some(object) => {
@@ -172,16 +184,21 @@ impl<K: Clone + Eq + Hash> Cache<K> {
             }
         }
         slot.fills.push(id);
+        // A HEAD brings nothing to share.
+        let is_open = sharing == Sharing::Shared && !fetch.head;
         let fill = Fill {
             slot: at,
             span: fetch.span.clone(),
             suffix: fetch.suffix,
+            total: None,
             head: fetch.head,
             is_conditional: fetch.condition.is_some(),
             base,
-            // A HEAD brings nothing to share, unless it confirms what is here.
-            is_shared: sharing == Sharing::Shared && (!fetch.head || base.is_some()),
-            is_poisoned: false,
+            access: if is_open {
+                Access::Open
+            } else {
+                Access::Closed
+            },
             stage: Stage::Asked,
             leader,
             followers: 0,
@@ -212,10 +229,8 @@ impl Fetch {
         settings: CacheSettings,
         total: Option<u64>,
     ) {
-        if self.head {
-            return;
-        }
         match (missing, want) {
+            _ if self.head => {}
             (Some(missing), _) => self.span = settings.fill_range.enlarge(&missing, total),
             (None, Want::Suffix(len)) if settings.fill_range.is_partial() => {
                 self.suffix = Some(len);
@@ -231,7 +246,7 @@ impl Fill {
         if self.head {
             return false;
         }
-        let known_total = object.and_then(|object| object.total);
+        let known_total = self.total.or(object.and_then(|object| object.total));
         match (&self.span, self.suffix, want) {
             (None, None, _) => true,
             (None, Some(len), Want::Suffix(wanted)) => wanted <= len,

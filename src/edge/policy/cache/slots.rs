@@ -25,7 +25,9 @@ pub(super) struct Slot<K> {
     /// The object, fresh or stale, whole or in parts.
     pub(super) object: Option<Object>,
     /// A kept error. It stands beside a stale object, which may be good again when the error is over.
-    pub(super) error: Option<Object>,
+    ///
+    /// Boxed, for it is rarely there, and a small slot is quick to find in memory.
+    pub(super) error: Option<Box<Object>>,
     /// Fills in flight.
     pub(super) fills: Vec<FillId>,
     /// What object and error count; zero for a slot that is not in the list of recency.
@@ -36,11 +38,18 @@ pub(super) struct Slot<K> {
     older: usize,
 }
 
+impl<K> Slot<K> {
+    /// Object and error.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Object> {
+        self.object.iter().chain(self.error.as_deref())
+    }
+}
+
 /// The slots of a cache.
 #[derive(Debug)]
 pub(super) struct Slots<K> {
     index: FxHashMap<K, usize>,
-    slots: Vec<Slot<K>>,
+    entries: Vec<Slot<K>>,
     free: Vec<usize>,
     newest: usize,
     oldest: usize,
@@ -52,7 +61,7 @@ impl<K> Default for Slots<K> {
     fn default() -> Self {
         Self {
             index: FxHashMap::default(),
-            slots: Vec::new(),
+            entries: Vec::new(),
             free: Vec::new(),
             newest: NONE,
             oldest: NONE,
@@ -82,27 +91,27 @@ impl<K: Clone + Eq + Hash> Slots<K> {
             older: NONE,
         };
         let at = if let Some(at) = self.free.pop() {
-            self.slots[at] = slot;
+            self.entries[at] = slot;
             at
         } else {
-            self.slots.push(slot);
-            self.slots.len() - 1
+            self.entries.push(slot);
+            self.entries.len() - 1
         };
         self.index.insert(key.clone(), at);
         at
     }
 
     pub(super) fn at(&self, at: usize) -> &Slot<K> {
-        &self.slots[at]
+        &self.entries[at]
     }
 
     pub(super) fn at_mut(&mut self, at: usize) -> &mut Slot<K> {
-        &mut self.slots[at]
+        &mut self.entries[at]
     }
 
     /// Every slot in use, in the order of their making.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &K, &Slot<K>)> {
-        self.slots
+        self.entries
             .iter()
             .enumerate()
             .filter_map(|(at, slot)| slot.key.as_ref().map(|key| (at, key, slot)))
@@ -120,21 +129,20 @@ impl<K: Clone + Eq + Hash> Slots<K> {
 
     /// Makes a slot the most recently used one, if it keeps anything.
     pub(super) fn touch(&mut self, at: usize) {
-        if self.newest != at && self.slots[at].cost > 0 {
+        if self.newest != at && self.entries[at].cost > 0 {
             self.unlink(at);
             self.link(at);
         }
     }
 
-    /// Counts a slot again after its object or error changed, and frees it when nothing is left.
+    /// Counts a slot again after its object or error changed.
     pub(super) fn changed(&mut self, at: usize) {
-        let slot = &mut self.slots[at];
-        let kept = || slot.object.iter().chain(slot.error.iter());
-        let bytes: u64 = kept().map(Object::bytes).sum();
-        let cost: u64 = kept()
+        let slot = &mut self.entries[at];
+        let bytes: u64 = slot.kept().map(Object::bytes).sum();
+        let cost: u64 = slot
+            .kept()
             .map(|object| object.bytes().max(OBJECT_COST_MIN))
             .sum();
-        let is_unused = cost == 0 && slot.fills.is_empty();
         let was_listed = slot.cost > 0;
         self.bytes = self.bytes - slot.bytes + bytes;
         self.cost = self.cost - slot.cost + cost;
@@ -144,7 +152,13 @@ impl<K: Clone + Eq + Hash> Slots<K> {
             (true, false) => self.unlink(at),
             _ => {}
         }
-        if is_unused && let Some(key) = self.slots[at].key.take() {
+    }
+
+    /// Frees a slot in which nothing is left.
+    pub(super) fn tidy(&mut self, at: usize) {
+        let slot = &mut self.entries[at];
+        let is_unused = slot.cost == 0 && slot.fills.is_empty();
+        if is_unused && let Some(key) = slot.key.take() {
             self.index.remove(&key);
             self.free.push(at);
         }
@@ -154,7 +168,7 @@ impl<K: Clone + Eq + Hash> Slots<K> {
     pub(super) fn evictable(&self, except: usize) -> Option<usize> {
         let mut at = self.oldest;
         while at != NONE {
-            let slot = &self.slots[at];
+            let slot = &self.entries[at];
             let is_pinned = slot.object.as_ref().is_some_and(|object| object.pins > 0);
             if at != except && !is_pinned {
                 return Some(at);
@@ -166,26 +180,26 @@ impl<K: Clone + Eq + Hash> Slots<K> {
 
     fn link(&mut self, at: usize) {
         let newest = self.newest;
-        let slot = &mut self.slots[at];
+        let slot = &mut self.entries[at];
         (slot.newer, slot.older) = (NONE, newest);
         match newest {
             NONE => self.oldest = at,
-            newest => self.slots[newest].newer = at,
+            newest => self.entries[newest].newer = at,
         }
         self.newest = at;
     }
 
     fn unlink(&mut self, at: usize) {
-        let slot = &mut self.slots[at];
+        let slot = &mut self.entries[at];
         let (newer, older) = (slot.newer, slot.older);
         (slot.newer, slot.older) = (NONE, NONE);
         match newer {
             NONE => self.newest = older,
-            newer => self.slots[newer].older = older,
+            newer => self.entries[newer].older = older,
         }
         match older {
             NONE => self.oldest = newer,
-            older => self.slots[older].newer = newer,
+            older => self.entries[older].newer = newer,
         }
     }
 }

@@ -352,6 +352,24 @@ fn errors_are_kept_beside_what_is_good() {
                 (11, range(40, 60), "fetch 3 50-60 of 1"),
             ],
         ),
+        case(
+            "E-5 a kept error does not hide a stale part that may stand in for it, and no other",
+            [
+                (0, range(0, 49), "fetch 1 0-49"),
+                (
+                    0,
+                    Answer(1, part("\"a\"", 0..50).max_age(9).sie(11)),
+                    "keep 1",
+                ),
+                (0, end(1, 50), ""),
+                (15, get(), "fetch 2 50-99 of 1"),
+                (15, Answer(2, status(503)), "keep 2"),
+                (15, end(2, 0), ""),
+                (20, range(0, 9), "stale 1 (20s)"),
+                (20, range(45, 55), "hit 2 503 (5s)"),
+                (21, range(0, 9), "hit 2 503 (6s)"),
+            ],
+        ),
     ]);
 }
 

@@ -241,10 +241,21 @@ fn a_stale_part_is_confirmed_or_replaced() {
                 (0, end(1, 50), ""),
                 (20, range(0, 9), "fetch 2 if \"a\" 0-9"),
                 (20, range(10, 19), "follow 2"),
+                (20, head(), "follow 2"),
                 (20, range(50, 59), "fetch 3 50-59 of 1"),
                 (20, Answer(2, status(304).max_age(10)), "refreshed 1 (0s)"),
                 (20, end(2, 0), ""),
                 (21, range(0, 49), "hit 1 (1s)"),
+            ],
+        ),
+        case(
+            "T10 HEAD of stale parts confirms them by the first of them",
+            [
+                (0, range(20, 49), "fetch 1 20-49"),
+                (0, Answer(1, part("\"a\"", 20..50).max_age(10)), "keep 1"),
+                (0, end(1, 30), ""),
+                (20, head(), "fetch 2 if \"a\" 20-49"),
+                (20, range(20, 29), "follow 2"),
             ],
         ),
         case(
