@@ -133,7 +133,9 @@ impl From<AssemblyError> for Failure {
                 );
                 Self::new(Exit::NotFound, error).hint_on(Exit::NotFound, hint)
             }
-            AssemblyError::Edge(EngineError::Topology(_)) => Self::new(Exit::Usage, error),
+            AssemblyError::Edge(EngineError::Topology(_) | EngineError::Origin(_)) => {
+                Self::new(Exit::Usage, error)
+            }
             _ => Self::new(Exit::Failed, error),
         }
     }

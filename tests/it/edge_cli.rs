@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -123,10 +124,18 @@ fn x_cache(response: &Response) -> &str {
     response.need("x-cache")
 }
 
-/// How many requests for a path the origin has logged.
-fn asked(origin: &Origin, path: &str) -> usize {
-    let log = origin.log();
-    log.iter().filter(|line| line.contains(path)).count()
+/// How many requests for a path the origin has had. Its log is written behind its answers: a last request shows when all
+/// before it are there.
+#[track_caller]
+pub fn asked(origin: &Origin, path: &str) -> usize {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    let last = format!("/last-{}-", LAST.fetch_add(1, Ordering::Relaxed));
+    origin.get(&last, "");
+    until("the origin has logged everything", || {
+        let log = origin.log();
+        let count = |path: &str| log.iter().filter(|line| line.contains(path)).count();
+        (count(&last) > 0).then(|| count(path))
+    })
 }
 
 #[test]

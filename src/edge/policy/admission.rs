@@ -97,3 +97,96 @@ fn lets_through(methods: AllowedMethods, method: &Method) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::USER_AGENT;
+
+    use super::super::testing;
+    use super::*;
+
+    /// A request whose target and whose field line have so many bytes.
+    fn sized(target: usize, header_block: usize) -> Result<(), Refusal> {
+        let uri = format!("/{}?{}", "a".repeat(9), "b".repeat(target - 11));
+        let value = "c".repeat(header_block - "user-agent: \r\n".len());
+        let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_str(&value).unwrap())]);
+        let uri = uri.parse().unwrap();
+        admit(&Method::GET, &uri, &headers, false, &testing::behaviour())
+    }
+
+    #[test]
+    fn e10_admission() {
+        for (row, target, header_block, expected) in [
+            ("T52 a URL of 8,192 bytes", 8_192, 100, Ok(())),
+            (
+                "T52 a URL of 8,193 bytes",
+                8_193,
+                100,
+                Err(Refusal::TooLarge),
+            ),
+            ("T52 a request of 32,768 bytes", 100, 32_668, Ok(())),
+            (
+                "T52 a request of 32,769 bytes",
+                100,
+                32_669,
+                Err(Refusal::TooLarge),
+            ),
+            ("T52 the target counts", 101, 32_668, Err(Refusal::TooLarge)),
+        ] {
+            assert_eq!(sized(target, header_block), expected, "{row}");
+        }
+        assert_eq!(
+            (Refusal::TooLarge.status(), Refusal::TooLarge.closes()),
+            (413, true),
+            "T52"
+        );
+    }
+
+    #[test]
+    fn e10_methods() {
+        use AllowedMethods::{All, Read, ReadAndOptions};
+        for (row, methods, method, has_body, expected) in [
+            ("fact 37", Read, "GET", false, Ok(())),
+            ("fact 37", Read, "HEAD", false, Ok(())),
+            ("fact 37", Read, "OPTIONS", false, Err(Refusal::Method)),
+            ("fact 37", Read, "POST", true, Err(Refusal::Method)),
+            ("fact 37", ReadAndOptions, "OPTIONS", false, Ok(())),
+            ("fact 37", ReadAndOptions, "GET", false, Ok(())),
+            (
+                "fact 37",
+                ReadAndOptions,
+                "DELETE",
+                false,
+                Err(Refusal::Method),
+            ),
+            ("fact 37", All, "PUT", true, Ok(())),
+            ("fact 37", All, "PATCH", true, Ok(())),
+            ("fact 37", All, "POST", true, Ok(())),
+            ("fact 37", All, "DELETE", false, Ok(())),
+            ("fact 37", All, "OPTIONS", false, Ok(())),
+            ("fact 37", All, "TRACE", false, Err(Refusal::Method)),
+            ("fact 37", All, "M-SEARCH", false, Err(Refusal::Method)),
+            ("fact 37", All, "get", false, Err(Refusal::Method)),
+            ("fact 24", All, "GET", true, Err(Refusal::BodyOfGet)),
+            ("fact 24", Read, "GET", true, Err(Refusal::BodyOfGet)),
+            ("fact 24 names GET only", Read, "HEAD", true, Ok(())),
+        ] {
+            let behaviour = Behaviour {
+                methods,
+                ..testing::behaviour()
+            };
+            let named = Method::from_bytes(method.as_bytes()).unwrap();
+            let uri = Uri::from_static("/");
+            let found = admit(&named, &uri, &HeaderMap::new(), has_body, &behaviour);
+            assert_eq!(found, expected, "{row}: {method} under {methods:?}");
+        }
+        for refusal in [Refusal::Method, Refusal::BodyOfGet] {
+            assert_eq!(
+                (refusal.status(), refusal.closes()),
+                (403, false),
+                "{refusal:?}"
+            );
+        }
+    }
+}

@@ -125,3 +125,99 @@ impl Attempts {
         Some(self.completion_timeout?.saturating_sub(elapsed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{behaviour, rows};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// How often the origin is asked when every attempt fails like this, and the status in the end.
+    fn exhausted(attempts: u32, method: &Method, failure: Failure) -> (u32, u16) {
+        let link = OriginLink {
+            connection_attempts: attempts,
+            ..behaviour().origin
+        };
+        let mut plan = Attempts::new(&link, method);
+        for asked in 1.. {
+            if let Next::GiveUp(failure) = plan.failed(failure, SECOND) {
+                return (asked, failure.status());
+            }
+        }
+        unreachable!("the loop ends with an answer");
+    }
+
+    /// Attempts as configured, method, what happens to each; attempts made, status, name in the log.
+    const E10: &str = "
+        T48 refused      | 3 | GET     | Connect            | 3 | 502 | OriginConnectError
+        T48 refused      | 2 | GET     | Connect            | 2 | 502 | OriginConnectError
+        T48 refused      | 1 | GET     | Connect            | 1 | 502 | OriginConnectError
+        T48 zero is one  | 0 | GET     | Connect            | 1 | 502 | OriginConnectError
+        T48 nothing sent | 3 | POST    | Connect            | 3 | 502 | OriginConnectError
+        T48 no name      | 3 | GET     | Name               | 3 | 502 | OriginDnsError
+        T49 unreached    | 3 | GET     | ConnectTimeout     | 3 | 504 | OriginConnectError
+        T49 nothing sent | 3 | PUT     | ConnectTimeout     | 3 | 504 | OriginConnectError
+        T50 no answer    | 3 | GET     | ReadTimeout        | 3 | 504 | OriginCommError
+        T50 no answer    | 3 | HEAD    | ReadTimeout        | 3 | 504 | OriginCommError
+        T50 not twice    | 3 | POST    | ReadTimeout        | 1 | 504 | OriginCommError
+        T50 not twice    | 3 | OPTIONS | ReadTimeout        | 1 | 504 | OriginCommError
+        T51 lost         | 3 | GET     | Lost               | 3 | 502 | OriginReadError
+        T51 not twice    | 3 | DELETE  | Lost               | 1 | 502 | OriginReadError
+        T51 no HTTP      | 3 | GET     | Invalid            | 1 | 502 | OriginInvalidResponseError
+        T53 large head   | 3 | GET     | HeadTooLarge       | 1 | 502 | OriginHeaderTooBigError
+        T53 other range  | 3 | GET     | ContentRangeLength | 1 | 502 | OriginContentRangeLengthError
+        T53 over 50 GB   | 3 | GET     | TooLarge           | 1 | 502 | OriginError
+        T50 out of time  | 3 | GET     | Completion         | 1 | 504 | OriginCommError
+    ";
+
+    const FAILURES: [Failure; 10] = [
+        Failure::Name,
+        Failure::Connect,
+        Failure::ConnectTimeout,
+        Failure::Lost,
+        Failure::ReadTimeout,
+        Failure::Invalid,
+        Failure::HeadTooLarge,
+        Failure::ContentRangeLength,
+        Failure::TooLarge,
+        Failure::Completion,
+    ];
+
+    #[test]
+    fn e10_attempts() {
+        for [row, attempts, method, failure, asked, status, name] in rows::<7>(E10) {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let failure = FAILURES
+                .into_iter()
+                .find(|known| format!("{known:?}") == failure)
+                .unwrap();
+            let found = exhausted(attempts.parse().unwrap(), &method, failure);
+            let expected = (asked.parse().unwrap(), status.parse().unwrap());
+            assert_eq!(found, expected, "{row}: {method} {failure:?}");
+            assert_eq!(failure.detailed_result_type(), name, "{row}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn e10_the_completion_timeout_spans_all_attempts() {
+        let mut link = behaviour().origin;
+        let unlimited = Attempts::new(&link, &Method::GET);
+        assert_eq!(
+            unlimited.time_left(Duration::MAX),
+            None,
+            "T50 none by default"
+        );
+        link.completion_timeout = Some(5 * SECOND);
+        let mut plan = Attempts::new(&link, &Method::GET);
+        assert_eq!(plan.time_left(2 * SECOND), Some(3 * SECOND), "T50");
+        assert_eq!(
+            plan.failed(Failure::Connect, 4 * SECOND),
+            Next::Again,
+            "T50"
+        );
+        let ended = plan.failed(Failure::Connect, 5 * SECOND);
+        assert_eq!(ended, Next::GiveUp(Failure::Completion), "T50 used up");
+        assert_eq!(Failure::Completion.status(), 504, "T50");
+    }
+}

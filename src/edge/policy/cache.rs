@@ -37,27 +37,29 @@
 //! Read next: `cache/asking.rs` (requests), `cache/answering.rs` (answers), `cache/object.rs` (windows of time and bytes),
 //! `cache/slots.rs` (recency and room).
 
+mod answer;
 mod answering;
 mod asking;
 mod object;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::hash::Hash;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+pub use self::answer::{
+    ANSWER_BYTES_MAX, AnswerFault, AnswerHead, Followers, Reaction, Validators,
+};
 use self::object::Object;
 pub use self::slots::OBJECT_COST_MIN;
 use self::slots::Slots;
 use super::Moment;
 use super::errors::ErrorTtls;
-use super::freshness::{Directives, Ttl};
+use super::freshness::Ttl;
 use super::spans::{FillRange, FullAfterParts, Span, Spans};
-
-/// The largest body of one answer that CloudFront takes while caching (fact 34): 50 GB, read as the powers of two in
-/// which AWS bills. A larger full GET is an error; ranges of such an object are fine (T39).
-pub const ANSWER_BYTES_MAX: u64 = 50 << 30;
 
 /// ⚙ What AWS does not publish about one cache node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,64 +122,6 @@ pub enum Want {
     Head,
 }
 
-/// `ETag` and `Last-Modified`, byte for byte as the origin sent them.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Validators {
-    /// `ETag`.
-    pub etag: Option<Box<[u8]>>,
-    /// `Last-Modified`.
-    pub last_modified: Option<Box<[u8]>>,
-}
-
-impl Validators {
-    /// Whether there is none: a stale object cannot be confirmed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.etag.is_none() && self.last_modified.is_none()
-    }
-
-    /// Whether two answers are parts of the same bytes for sure (RFC 9110 §15.3.7.3): both have the same strong `ETag`.
-    #[must_use]
-    pub fn is_same_strong(&self, other: &Self) -> bool {
-        self.is_strong() && self.etag == other.etag
-    }
-
-    /// Takes over what a 304 says of itself; what it leaves out stays.
-    fn update(&mut self, confirmed: &Self) {
-        // RFC 9111 §4.3.4: a strong tag that is not ours is of other bytes, which it must not name from now on.
-        let is_other = confirmed.is_strong() && self.is_strong() && !self.is_same_strong(confirmed);
-        if let Some(etag) = confirmed.etag.as_ref().filter(|_| !is_other) {
-            self.etag = Some(etag.clone());
-        }
-        if let Some(date) = &confirmed.last_modified {
-            self.last_modified = Some(date.clone());
-        }
-    }
-
-    fn is_strong(&self) -> bool {
-        self.etag
-            .as_ref()
-            .is_some_and(|etag| !etag.starts_with(b"W/"))
-    }
-
-    /// Whether the value of an `If-Range` still names this representation; if not, the whole object is the answer (T40).
-    ///
-    /// RFC 9110 §13.1.5: a weak tag never matches, a date only the very same one.
-    #[must_use]
-    pub fn satisfies_if_range(&self, value: &[u8]) -> bool {
-        let value = value.trim_ascii();
-        if value.starts_with(b"W/") {
-            return false;
-        }
-        let held = if value.starts_with(b"\"") {
-            &self.etag
-        } else {
-            &self.last_modified
-        };
-        held.as_deref() == Some(value)
-    }
-}
-
 /// What a cache says to a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -224,93 +168,6 @@ pub struct Fetch {
     pub head: bool,
 }
 
-/// The head of an answer from behind.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AnswerHead {
-    /// Its status. An origin that did not answer is a 502 or 504 with no directives (T22).
-    pub status: u16,
-    /// What it says about caching.
-    pub said: Directives,
-    /// `ETag`, `Last-Modified`.
-    pub validators: Validators,
-    /// The bytes that the body will have, when it says so (`Content-Length`).
-    pub length: Option<u64>,
-    /// For 206: which bytes these are.
-    pub span: Option<Span>,
-    /// For 206: of how many.
-    pub total: Option<u64>,
-    /// Cache tags, lower case (fact 79).
-    pub tags: Vec<Box<str>>,
-}
-
-impl AnswerHead {
-    /// What makes an answer one that CloudFront refuses to deliver; the user closes the connection and answers 502.
-    ///
-    /// To be asked before [`Cache::answered`], which is then told the 502.
-    #[must_use]
-    pub fn fault(&self, ttl: &Ttl) -> Option<AnswerFault> {
-        let of_part = (self.status == 206)
-            .then(|| {
-                self.span
-                    .as_ref()
-                    .map(|span| span.end.saturating_sub(span.start))
-            })
-            .flatten();
-        let is_cached = !ttl.max.is_zero();
-        match (of_part, self.length) {
-            (Some(part), Some(length)) if part != length => Some(AnswerFault::RangeLength),
-            (part, length) if is_cached && part.max(length) > Some(ANSWER_BYTES_MAX) => {
-                Some(AnswerFault::TooLarge)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Why CloudFront does not deliver an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AnswerFault {
-    /// More than [`ANSWER_BYTES_MAX`] with caching on (T39).
-    TooLarge,
-    /// `Content-Length` is not the length of `Content-Range`: `OriginContentRangeLengthError` (fact 35).
-    RangeLength,
-}
-
-/// What becomes of an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reaction {
-    /// Deliver it and keep it as this object: after [`Cache::finished`] it can be hit.
-    Keep(ObjectId, Followers),
-    /// 304: what was kept is fresh again; serve that.
-    Refreshed(Stored, Followers),
-    /// The origin failed; serve what was kept to the leader and the followers (E-4, E-5).
-    StandIn(Stored),
-    /// Deliver it to the leader alone. Followers fetch for themselves ([`Cache::alone`]).
-    Pass,
-}
-
-impl Reaction {
-    /// What those who follow the fill get.
-    #[must_use]
-    pub fn followers(self) -> Followers {
-        match self {
-            Self::Keep(_, followers) | Self::Refreshed(_, followers) => followers,
-            Self::StandIn(_) => Followers::Share,
-            Self::Pass => Followers::Release,
-        }
-    }
-}
-
-/// What those who waited for an answer get.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Followers {
-    /// The same as the leader.
-    Share,
-    /// They fetch for themselves ([`Cache::alone`]): with MinTTL 0 an answer that may not be served again without
-    /// asking is not shared either (fact 26).
-    Release,
-}
-
 /// How a fill's body ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
@@ -351,14 +208,22 @@ struct Fill {
     is_conditional: bool,
     /// The stale object that the leader could be served; pinned.
     base: Option<ObjectId>,
-    /// Others may follow it.
-    is_shared: bool,
-    /// Invalidated: delivered, not kept, and not followed by anyone new.
-    is_poisoned: bool,
+    access: Access,
     stage: Stage,
     /// Whether the request that started it is still there; a background fetch has none that could leave.
     leader: Leader,
     followers: u32,
+}
+
+/// Who may follow a fill.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Access {
+    /// Anyone.
+    Open,
+    /// Nobody new.
+    Closed,
+    /// Nobody new, and nothing of it is kept: it was invalidated.
+    Poisoned,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -441,8 +306,9 @@ impl<K: Clone + Eq + Hash> Cache<K> {
                 fill.followers > 0 || !matches!(fill.stage, Stage::Passing)
             }
         };
-        // Nobody may follow what is about to end.
-        fill.is_shared &= goes_on;
+        if !goes_on {
+            fill.close(); // Nobody may follow what is about to end.
+        }
         goes_on
     }
 
@@ -476,11 +342,12 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         }
         for id in poisoned {
             if let Some(fill) = self.fills.get_mut(&id) {
-                fill.is_poisoned = true;
+                fill.access = Access::Poisoned;
             }
         }
         for (at, kind) in &objects {
             self.discard(*at, *kind);
+            self.slots.tidy(*at);
         }
         objects.len()
     }
@@ -536,8 +403,8 @@ impl<K: Clone + Eq + Hash> Cache<K> {
         };
         if let Some(object) = taken {
             self.release(object);
+            self.slots.changed(at);
         }
-        self.slots.changed(at);
     }
 
     /// An object left: its bytes can go, unless a fill still serves from it.
@@ -555,6 +422,7 @@ impl<K: Clone + Eq + Hash> Cache<K> {
             let victim = self.slots.evictable(at).unwrap_or(at);
             self.discard(victim, Kind::Error);
             self.discard(victim, Kind::Object);
+            self.slots.tidy(victim);
         }
     }
 
@@ -574,7 +442,18 @@ enum Kind {
 impl Fill {
     /// Whether a new request may follow it.
     fn is_open(&self) -> bool {
-        self.is_shared && !self.is_poisoned && !matches!(self.stage, Stage::Passing)
+        self.access == Access::Open && !matches!(self.stage, Stage::Passing)
+    }
+
+    fn close(&mut self) {
+        if self.access == Access::Open {
+            self.access = Access::Closed;
+        }
+    }
+
+    /// Whether nothing of it may be kept.
+    fn is_poisoned(&self) -> bool {
+        self.access == Access::Poisoned
     }
 }
 

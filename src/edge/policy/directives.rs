@@ -9,8 +9,8 @@ use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderMap, HeaderValue, VA
 
 use super::freshness::Directives;
 
-/// The longest time a directive can name: a hundred years, which is what AWS allows (fact 2). RFC 9111 §1.2.2 lets a cache
-/// take any large number for larger ones; with this one no sum of two overflows.
+/// The longest time a directive can name: a hundred years, which is what AWS allows (fact 2). RFC 9111 §1.2.2 lets a
+/// cache take any large number for larger ones; with this one no sum of two overflows.
 const DELTA_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 pub(super) fn read(headers: &HeaderMap) -> Directives {
@@ -131,7 +131,9 @@ fn delta_seconds(digits: &[u8]) -> Option<Duration> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Argument<'a> {
     Absent,
-    /// As it stands, valid or not.
+    /// A quoted string that is none, or spaces before the `=`.
+    Broken,
+    /// As it stands, token or not.
     Bare(&'a [u8]),
     /// Without its quotes and backslashes.
     Quoted(Vec<u8>),
@@ -141,7 +143,7 @@ impl Argument<'_> {
     /// RFC 9111 §5.2: a recipient ought to accept both forms of an argument.
     fn delta(&self) -> Option<Duration> {
         match self {
-            Self::Absent => None,
+            Self::Absent | Self::Broken => None,
             Self::Bare(digits) => delta_seconds(digits),
             Self::Quoted(digits) => delta_seconds(digits),
         }
@@ -171,14 +173,11 @@ impl<'a> Iterator for Line<'a> {
         let argument = match rest {
             [b'=', b'"', quoted @ ..] => {
                 let (text, after) = unquote(quoted);
-                // Anything between the closing quote and the comma belongs to no grammar: the argument is not one.
+                // Anything between the closing quote and the comma belongs to no grammar.
                 let (junk, after) = up_to_comma(after);
                 self.0 = after;
-                if junk.trim_ascii().is_empty() {
-                    text.map_or(Argument::Bare(quoted), Argument::Quoted)
-                } else {
-                    Argument::Bare(quoted)
-                }
+                text.filter(|_| junk.trim_ascii().is_empty())
+                    .map_or(Argument::Broken, Argument::Quoted)
             }
             [b'=', bare @ ..] => {
                 let (bare, after) = up_to_comma(bare);
@@ -191,14 +190,17 @@ impl<'a> Iterator for Line<'a> {
                 Argument::Absent
             }
         };
-        // `max-age =1` names max-age and gives it no argument that counts: invalid, hence stale.
-        let is_spaced = name.trim_ascii_end().len() < name.len() && argument != Argument::Absent;
-        let argument = if is_spaced {
-            Argument::Absent
-        } else {
-            argument
-        };
-        Some((name.trim_ascii_end(), argument))
+        let token = name.trim_ascii_end();
+        // `max-age =1` names max-age and gives it nothing that counts: stale.
+        let is_spaced = token.len() < name.len() && argument != Argument::Absent;
+        Some((
+            token,
+            if is_spaced {
+                Argument::Broken
+            } else {
+                argument
+            },
+        ))
     }
 }
 
@@ -224,4 +226,310 @@ fn unquote(quoted: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
         at += 1;
     }
     (None, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+    use proptest::prelude::*;
+
+    use super::super::testing::rows;
+    use super::*;
+
+    fn headers(lines: &[(HeaderName, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn of(values: &[&str]) -> Directives {
+        let lines: Vec<_> = values.iter().map(|value| (CACHE_CONTROL, *value)).collect();
+        read(&headers(&lines))
+    }
+
+    const HUNDRED_YEARS: u64 = 3_153_600_000;
+
+    #[test]
+    fn max_age_is_read_as_the_grammar_says_and_is_stale_where_it_does_not() {
+        for (values, expected) in [
+            (&["max-age=3600"][..], Some(3600)),
+            (&["max-age=0"], Some(0)),
+            (&["MaX-aGe=3600"], Some(3600)),
+            (&["max-age=003600"], Some(3600)),
+            (&["max-age=\"3600\""], Some(3600)),
+            (&["max-age=\"36\\00\""], Some(3600)),
+            (&["max-age=\"3600\" , public"], Some(3600)),
+            (&["max-age=3600 \t,public"], Some(3600)),
+            (&["foobar, max-age=3600"], Some(3600)),
+            (&["foobar=1;max-age=1, max-age=3600"], Some(3600)),
+            (&[",, ,max-age=3600,"], Some(3600)),
+            (&["public", "max-age=3600"], Some(3600)),
+            // RFC 9111 §1.2.2: too large is large.
+            (&["max-age=2147483647"], Some(2_147_483_647)),
+            (&["max-age=2147483648"], Some(2_147_483_648)),
+            (&["max-age=99999999999"], Some(HUNDRED_YEARS)),
+            (&["max-age=18446744073709551616"], Some(HUNDRED_YEARS)),
+            (
+                &["max-age=99999999999999999999999999999999"],
+                Some(HUNDRED_YEARS),
+            ),
+            // RFC 9111 §4.2.1: the first occurrence.
+            (&["max-age=1800, max-age=1"], Some(1800)),
+            (&["max-age=1, max-age=1800"], Some(1)),
+            (&["max-age=1800", "max-age=1"], Some(1800)),
+            (&["max-age=1", "max-age=1800"], Some(1)),
+            (&["max-age=a, max-age=1800"], Some(0)),
+            // … and what is invalid is stale.
+            (&["max-age"], Some(0)),
+            (&["max-age="], Some(0)),
+            (&["max-age=\"\""], Some(0)),
+            (&["max-age=-3600"], Some(0)),
+            (&["max-age=+3600"], Some(0)),
+            (&["max-age='3600'"], Some(0)),
+            (&["max-age=3600.0"], Some(0)),
+            (&["max-age=3600.5"], Some(0)),
+            (&["max-age=a3600"], Some(0)),
+            (&["max-age=3600a"], Some(0)),
+            (&["max-age=3600;x=y"], Some(0)),
+            (&["max-age=1e3"], Some(0)),
+            (&["max-age= 3600"], Some(0)),
+            (&["max-age =3600"], Some(0)),
+            (&["max-age=\" 3600\""], Some(0)),
+            (&["max-age=\"3600"], Some(0)),
+            (&["max-age=\"3600\"5"], Some(0)),
+            (&["max-age=\"3600", "public\""], Some(0)),
+            // Another name is another directive.
+            (&["x-max-age=3600"], None),
+            (&["max-age-x=3600"], None),
+            (&["maxage=3600"], None),
+            (&["max-age:3600"], None),
+            (&[""], None),
+            (&["="], None),
+            (&["=3600"], None),
+            // What stands in a quoted string is no directive.
+            (&["extension=\"max-age=3600\", max-age=1"], Some(1)),
+            (&["max-age=1, extension=\"max-age=3600\""], Some(1)),
+            (&["extension=\"a, max-age=3600, b\""], None),
+            (&["extension=\"\\\", max-age=3600, \\\"\""], None),
+            (&["extension=\"never closed, max-age=3600"], None),
+            (&["extension=\"never closed", "max-age=3600"], Some(3600)),
+        ] {
+            let found = of(values).max_age.map(|age| age.as_secs());
+            assert_eq!(found, expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn the_other_directives_are_read_by_the_same_grammar() {
+        let none = Directives::default();
+        let forbids = Directives {
+            forbids: true,
+            ..none
+        };
+        let no_cache = Directives {
+            no_cache: true,
+            ..none
+        };
+        let must_revalidate = Directives {
+            must_revalidate: true,
+            ..none
+        };
+        let after = |revalidate: Option<u64>, error: Option<u64>| Directives {
+            stale_while_revalidate: revalidate.map(Duration::from_secs),
+            stale_if_error: error.map(Duration::from_secs),
+            ..none
+        };
+        for (value, expected) in [
+            (
+                "public, immutable, no-transform, must-understand, unknown=7",
+                none,
+            ),
+            ("no-store", forbids),
+            ("No-StOrE", forbids),
+            ("private", forbids),
+            ("PRIVATE", forbids),
+            ("private=\"set-cookie, x\"", forbids),
+            ("no-store, must-understand", forbids),
+            ("no-storex, noprivate, \"no-store\"", none),
+            ("x=\"no-store\"", none),
+            ("no-cache", no_cache),
+            ("No-CaChE", no_cache),
+            ("no-cache=\"a, b\"", no_cache),
+            ("must-revalidate", must_revalidate),
+            ("Proxy-Revalidate", must_revalidate),
+            ("stale-while-revalidate=30", after(Some(30), None)),
+            ("stale-while-revalidate=\"30\"", after(Some(30), None)),
+            ("stale-while-revalidate", after(Some(0), None)),
+            ("stale-while-revalidate=soon", after(Some(0), None)),
+            ("Stale-If-Error=60, stale-if-error=1", after(None, Some(60))),
+            ("stale-if-error=-1", after(None, Some(0))),
+            (
+                "stale-if-error=99999999999",
+                after(None, Some(HUNDRED_YEARS)),
+            ),
+        ] {
+            assert_eq!(of(&[value]), expected, "{value}");
+        }
+        assert_eq!(of(&["s-maxage=5"]).s_maxage, Some(Duration::from_secs(5)));
+        assert_eq!(of(&["S-MAXAGE=x"]).s_maxage, Some(Duration::ZERO));
+        assert_eq!(of(&["s-max-age=5"]), none);
+    }
+
+    /// `Expires`, and how many seconds after `Date` that is.
+    const EXPIRES_AT_TEN: &str = "
+        a minute             | Sun, 22 Nov 2026 10:01:00 GMT    | 60
+        at once              | Sun, 22 Nov 2026 10:00:00 GMT    | 0
+        the past             | Sun, 22 Nov 2026 09:59:59 GMT    | 0
+        far away             | Thu, 18 Aug 2050 02:01:18 GMT    | 749059278
+        over a hundred years | Fri, 31 Dec 9999 23:59:59 GMT    | 3153600000
+        RFC 850              | Sunday, 22-Nov-26 10:01:00 GMT   | 60
+        asctime              | Sun Nov 22 10:01:00 2026         | 60
+        case of the weekday  | SUN, 22 Nov 2026 10:01:00 GMT    | 60
+        case of the month    | Sun, 22 NOV 2026 10:01:00 GMT    | 60
+        case of the zone     | Sun, 22 Nov 2026 10:01:00 gMT    | 60
+        case of all          | sunday, 22-nov-26 10:01:00 gmt   | 60
+        zero                 | 0                                | 0
+        a number             | -1                               | 0
+        nothing              |                                  | 0
+        another zone         | Sun, 22 Nov 2026 10:01:00 UTC    | 0
+        a time difference    | Sun, 22 Nov 2026 10:01:00 +0000  | 0
+        no comma             | Sun 22 Nov 2026 10:01:00 GMT     | 0
+        two spaces           | Sun, 22  Nov  2026 10:01:00 GMT  | 0
+        dashes               | Sun, 22-Nov-2026 10:01:00 GMT    | 0
+        a year of two digits | Sun, 22 Nov 26 10:01:00 GMT      | 0
+        an hour of one digit | Sun, 22 Nov 2026 1:01:00 GMT     | 0
+        points in the time   | Sun, 22 Nov 2026 10.01.00 GMT    | 0
+        more than a date     | Sun, 22 Nov 2026 10:01:00 GMT, x | 0
+    ";
+
+    #[test]
+    fn expires_is_counted_from_date_and_has_passed_where_either_is_none() {
+        let ten = "Sun, 22 Nov 2026 10:00:00 GMT";
+        let seconds =
+            |lines: &[(HeaderName, &str)]| read(&headers(lines)).expires.map(|age| age.as_secs());
+        for [row, expires, expected] in rows::<3>(EXPIRES_AT_TEN) {
+            let found = seconds(&[(EXPIRES, expires), (DATE, ten)]);
+            assert_eq!(found, Some(expected.parse().unwrap()), "{row}: {expires}");
+        }
+        let slow = "Sun, 22 Nov 2026 09:59:00 GMT";
+        let fast = "Sun, 22 Nov 2026 10:01:00 GMT";
+        assert_eq!(
+            seconds(&[(EXPIRES, ten), (DATE, slow)]),
+            Some(60),
+            "a slow clock"
+        );
+        assert_eq!(
+            seconds(&[(EXPIRES, ten), (DATE, fast)]),
+            Some(0),
+            "a fast clock"
+        );
+        assert_eq!(
+            seconds(&[(EXPIRES, fast), (DATE, "foo")]),
+            Some(0),
+            "no date"
+        );
+        assert_eq!(seconds(&[(EXPIRES, fast)]), Some(0), "no Date");
+        assert_eq!(seconds(&[(DATE, ten)]), None, "no Expires");
+        let twice = [(EXPIRES, fast), (EXPIRES, "0"), (DATE, ten)];
+        assert_eq!(seconds(&twice), Some(60), "the first of two");
+    }
+
+    #[test]
+    fn age_is_the_first_member_and_nothing_where_that_is_no_number() {
+        for (values, expected) in [
+            (&["0"][..], 0),
+            (&["7200"], 7200),
+            (&["007200"], 7200),
+            (&["7200,0"], 7200),
+            (&["7200", "0"], 7200),
+            (&["0,7200"], 0),
+            (&["0", "7200"], 0),
+            (&["7200, 7200"], 7200),
+            (&["2147483648"], 2_147_483_648),
+            (&["99999999999999999999"], HUNDRED_YEARS),
+            (&["abc"], 0),
+            (&["-7200"], 0),
+            (&["7200.0"], 0),
+            (&["7200;foo=bar"], 0),
+            (&["\"7200\""], 0),
+            (&["abc, 7200"], 0),
+            (&[""], 0),
+        ] {
+            let lines: Vec<_> = values.iter().map(|value| (AGE, *value)).collect();
+            assert_eq!(read(&headers(&lines)).age.as_secs(), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn vary_counts_where_one_of_its_members_is_a_star() {
+        for (values, expected) in [
+            (&["*"][..], true),
+            (&["accept-encoding, *"], true),
+            (&[" * ,x"], true),
+            (&["accept", "*"], true),
+            (&["accept, cookie"], false),
+            (&["**"], false),
+            (&[""], false),
+        ] {
+            let lines: Vec<_> = values.iter().map(|value| (VARY, *value)).collect();
+            assert_eq!(
+                read(&headers(&lines)).varies_on_everything,
+                expected,
+                "{values:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_directive_is_found_by_its_name_alone() {
+        let of = |value| has(&headers(&[(CACHE_CONTROL, value)]), "no-transform");
+        assert!(of("max-age=1, No-Transform") && of("no-transform=\"x\""));
+        assert!(!of("x=\"no-transform\"") && !of("no-transforms"));
+    }
+
+    /// Pieces that a quoted string, a directive or a list can break on.
+    fn cache_control_like() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop::sample::select(vec![
+            "max-age", "s-maxage", "no-store", "=", "\"", "\\", ",", " ", "\t", "60", "x", "\u{ff}",
+        ]);
+        prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_of_any_field_stops_the_reader(
+            value in prop_oneof![cache_control_like(), prop::collection::vec(any::<u8>(), 0..40)],
+        ) {
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                let headers = HeaderMap::from_iter(
+                    [CACHE_CONTROL, EXPIRES, DATE, AGE, VARY].map(|name| (name, value.clone())),
+                );
+                let said = read(&headers);
+                for time in [said.max_age, said.s_maxage, said.expires, Some(said.age)] {
+                    prop_assert!(time.unwrap_or_default() <= DELTA_MAX);
+                }
+            }
+        }
+
+        #[test]
+        fn a_directive_is_the_same_on_one_line_and_on_several(
+            members in prop::collection::vec(
+                "(max-age|s-maxage|no-store|x)(=([0-9]{1,3}|\"[a-z, ]{0,6}\"))?", 0..5,
+            ),
+        ) {
+            let members: Vec<_> = members.iter().map(String::as_str).collect();
+            prop_assert_eq!(of(&[&members.join(", ")]), of(&members));
+        }
+
+        #[test]
+        fn every_date_is_read_back_in_any_case(seconds in 0_u64..253_402_300_800) {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let text = httpdate::fmt_http_date(at);
+            for text in [text.clone(), text.to_lowercase(), text.to_uppercase()] {
+                prop_assert_eq!(date(&HeaderValue::from_str(&text).unwrap()), Some(at), "{}", text);
+            }
+        }
+    }
 }

@@ -190,6 +190,7 @@ fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::testing;
     use super::*;
 
     #[test]
@@ -308,42 +309,6 @@ mod tests {
                 PathPattern::new(&pattern).matches(&format!("/{text}")),
                 naive(pattern.as_bytes(), text.as_bytes())
             );
-        }
-    }
-}
-
-/// What the unit tests of the rules start from.
-#[cfg(test)]
-pub mod testing {
-    use super::*;
-
-    /// CloudFront's defaults, over an origin at a desk.
-    pub fn behaviour() -> Behaviour {
-        Behaviour {
-            pattern: PathPattern::new("*"),
-            cache: CachePolicy {
-                name: "test".into(),
-                ttl: Ttl {
-                    min: Duration::ZERO,
-                    default: Duration::from_hours(24),
-                    max: Duration::from_hours(24 * 365),
-                },
-                key: KeyParts::default(),
-            },
-            methods: AllowedMethods::Read,
-            cache_options: false,
-            compress: false,
-            forward: Forwarding::default(),
-            error_ttls: ErrorTtls::default(),
-            origin: OriginLink {
-                url: "http://127.0.0.1:8080".into(),
-                connection_attempts: 3,
-                connection_timeout: Duration::from_secs(10),
-                read_timeout: Duration::from_secs(30),
-                keepalive_timeout: Duration::from_secs(5),
-                completion_timeout: None,
-                custom_headers: Vec::new(),
-            },
         }
     }
 }

@@ -26,8 +26,8 @@ impl ErrorTtls {
 
 /// What to do with an answer whose status is 400 or above.
 ///
-/// Kept for the greater of the error-caching minimum TTL and what the origin says (by `s-maxage` or `max-age`, clamped by
-/// MaxTTL as any other lifetime). An error is never served stale.
+/// Kept for the greater of the error-caching minimum TTL and what the origin says (by `s-maxage` or `max-age`, clamped
+/// by MaxTTL as any other lifetime). An error is never served stale.
 #[must_use]
 pub fn error_storage(status: u16, said: &Directives, ttl: &Ttl, errors: &ErrorTtls) -> Storage {
     let explicit = said.s_maxage.or(said.max_age);

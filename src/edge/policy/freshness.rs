@@ -1,7 +1,8 @@
 //! E-1 and E-4: how long an answer may be served, and what may happen after.
 //!
-//! Owns the meaning of an origin's `Cache-Control`, `Expires`, `Age` and `Date`, and the table that clamps them by a cache
-//! policy. Never decides what a cache does with the result (`cache.rs`), and reads no grammar itself (`directives.rs`).
+//! Owns the meaning of an origin's `Cache-Control`, `Expires`, `Age` and `Date`, and the table that clamps them by a
+//! cache policy. Never decides what a cache does with the result (`cache.rs`), and reads no grammar itself
+//! (`directives.rs`).
 
 use std::time::Duration;
 
@@ -129,14 +130,15 @@ impl Lifetime {
 /// The table of E-1, and the clamps of E-4.
 ///
 /// Choices where AWS is silent. Silence with DefaultTTL and MinTTL 0 is not kept: nothing would ever be served of it.
-/// `must-revalidate`, `proxy-revalidate` and `no-cache` forbid what is stale, also beside `stale-…`, and so does `s-maxage`
-/// unless a `stale-if-error` stands beside it (RFC 9111 §4.2.4, §5.2.2.10). Where MinTTL overrides a prohibition it does so
-/// for MinTTL and no longer.
+/// `must-revalidate`, `proxy-revalidate` and `no-cache` forbid what is stale, also beside `stale-…`, and so does
+/// `s-maxage` unless a `stale-if-error` stands beside it (RFC 9111 §4.2.4, §5.2.2.10). Where MinTTL overrides a
+/// prohibition it does so for MinTTL and no longer.
 #[must_use]
 pub fn lifetime(said: &Directives, ttl: &Ttl) -> Storage {
     let is_overridden = !ttl.min.is_zero(); // fact 3
     let explicit = said.s_maxage.or(said.max_age).or(said.expires);
-    let is_kept = is_overridden || !(said.forbids || said.varies_on_everything); // fact 16 for `Vary: *`
+    // Fact 16: what varies on everything is never served.
+    let is_kept = is_overridden || !(said.forbids || said.varies_on_everything);
     let has_lifetime =
         is_overridden || explicit.is_some() || said.no_cache || !ttl.default.is_zero();
     if ttl.max.is_zero() || !is_kept || !has_lifetime {
@@ -171,8 +173,11 @@ pub fn lifetime(said: &Directives, ttl: &Ttl) -> Storage {
 
 #[cfg(test)]
 mod tests {
-    use http::header::{AGE, CACHE_CONTROL, HeaderName, HeaderValue};
+    use std::time::SystemTime;
 
+    use http::HeaderMap;
+
+    use super::super::testing::{headers, rows};
     use super::*;
 
     const YEAR: u64 = 31_536_000;
@@ -185,322 +190,157 @@ mod tests {
         }
     }
 
-    /// Header lines as they stand in an answer.
+    /// Header lines, between ` + `. `CC` is `Cache-Control`; `Expires: in 60` is a minute after `Date`.
     fn said(lines: &str) -> Directives {
-        let mut headers = HeaderMap::new();
-        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let mut read = HeaderMap::new();
+        for line in lines.split(" + ").filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(": ").unwrap();
-            headers.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
+            let name = if name == "CC" { "cache-control" } else { name };
+            if let Some(seconds) = value.strip_prefix("in ") {
+                let date = |seconds| {
+                    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+                };
+                let later = date(YEAR + seconds.parse::<u64>().unwrap());
+                read.extend(headers(&[("date", &date(YEAR)), (name, &later)]));
+            } else {
+                for (name, value) in headers(&[(name, value)]) {
+                    read.append(name.unwrap(), value);
+                }
+            }
         }
-        Directives::read(&headers)
+        Directives::read(&read)
     }
 
-    fn fresh(lines: &str, ttl: &Ttl) -> Option<u64> {
+    fn kept(lines: &str, ttl: &Ttl) -> Option<Lifetime> {
         match lifetime(&said(lines), ttl) {
-            Storage::Keep(lifetime) => Some(lifetime.fresh.as_secs()),
+            Storage::Keep(lifetime) => Some(lifetime),
             Storage::Pass => None,
         }
     }
 
-    const DATE: &str = "Date: Sun, 22 Nov 2026 10:00:00 GMT";
-    const EXPIRES: &str = "Expires: Sun, 22 Nov 2026 10:01:00 GMT"; // a minute later
+    /// Seconds of freshness, or `pass`.
+    fn fresh(lines: &str, ttl: &Ttl) -> String {
+        kept(lines, ttl).map_or("pass".to_owned(), |lifetime| {
+            lifetime.fresh.as_secs().to_string()
+        })
+    }
+
+    /// Freshness under MinTTL 0 and a MaxTTL of a year | of 30 s | under MinTTL 90 and MaxTTL 120.
+    const E1: &str = "
+        T1 s-maxage                  | CC: s-maxage=60                          | 60    | 30   | 90
+        T1 s-maxage                  | CC: s-maxage=100                         | 100   | 30   | 100
+        T1 s-maxage                  | CC: s-maxage=600                         | 600   | 30   | 120
+        T1 s-maxage of nothing       | CC: s-maxage=0                           | 0     | 0    | 90
+        T1 max-age                   | CC: max-age=60                           | 60    | 30   | 90
+        T1 max-age                   | CC: max-age=100                          | 100   | 30   | 100
+        T1 max-age                   | CC: max-age=600                          | 600   | 30   | 120
+        T1 max-age of nothing        | CC: max-age=0                            | 0     | 0    | 90
+        T1 Expires                   | Expires: in 60                           | 60    | 30   | 90
+        T1 Expires                   | Expires: in 100                          | 100   | 30   | 100
+        T1 Expires                   | Expires: in 600                          | 600   | 30   | 120
+        T1 Expires in the past       | Expires: in 0                            | 0     | 0    | 90
+        T1 none of them              |                                          | 86400 | 20   | 100
+        T1 none of them              | CC: public                               | 86400 | 20   | 100
+        T1 no-store                  | CC: no-store                             | pass  | pass | 90
+        T1 private                   | CC: private                              | pass  | pass | 90
+        T1 no-cache                  | CC: no-cache                             | 0     | 0    | 90
+        T1 no-store beats an age     | CC: max-age=600, no-store                | pass  | pass | 90
+        T1 private beats an age      | CC: s-maxage=600 + CC: private           | pass  | pass | 90
+        T1 no-cache beats an age     | CC: no-cache, max-age=600                | 0     | 0    | 90
+        T2 max-age beats Expires     | Expires: in 60 + CC: max-age=10          | 10    | 10   | 90
+        T2 … also when it is 0       | Expires: in 60 + CC: max-age=0           | 0     | 0    | 90
+        T2 … and an invalid one      | Expires: 0 + CC: max-age=10              | 10    | 10   | 90
+        T3 s-maxage beats max-age    | CC: max-age=10, s-maxage=25              | 25    | 25   | 90
+        T3 … also when it is shorter | CC: s-maxage=1 + CC: max-age=25          | 1     | 1    | 90
+        T3 … and Expires             | Expires: in 60 + CC: s-maxage=25         | 25    | 25   | 90
+        T4 Pragma is no answer       | Pragma: no-cache + CC: max-age=25        | 25    | 25   | 90
+        T4 nor what a viewer may say | CC: max-age=25, max-stale=5, min-fresh=5 | 25    | 25   | 90
+        T5 immutable changes nothing | CC: max-age=25, immutable                | 25    | 25   | 90
+        T5 … and is no age           | CC: immutable                            | 86400 | 20   | 100
+        fact 16                      | CC: max-age=60 + Vary: *                 | pass  | pass | 90
+        fact 16                      | CC: max-age=60 + Vary: Accept-Encoding   | 60    | 30   | 90
+    ";
 
     #[test]
     fn e1_freshness() {
-        let zero = ttl(0, 86_400, YEAR);
-        let tight = ttl(0, 20, 30);
-        let min = ttl(90, 100, 120);
-        let both = format!("{DATE}\n{EXPIRES}\n");
-        for (row, lines, expected) in [
-            // row, header lines, [MinTTL 0, the same with a low MaxTTL, MinTTL 90 and MaxTTL 120]
-            (
-                "T1 s-maxage",
-                "Cache-Control: s-maxage=60",
-                [Some(60), Some(30), Some(90)],
-            ),
-            (
-                "T1 s-maxage",
-                "Cache-Control: s-maxage=100",
-                [Some(100), Some(30), Some(100)],
-            ),
-            (
-                "T1 s-maxage",
-                "Cache-Control: s-maxage=600",
-                [Some(600), Some(30), Some(120)],
-            ),
-            (
-                "T1 max-age",
-                "Cache-Control: max-age=60",
-                [Some(60), Some(30), Some(90)],
-            ),
-            (
-                "T1 max-age",
-                "Cache-Control: max-age=100",
-                [Some(100), Some(30), Some(100)],
-            ),
-            (
-                "T1 max-age",
-                "Cache-Control: max-age=600",
-                [Some(600), Some(30), Some(120)],
-            ),
-            (
-                "T1 max-age of nothing is asked about",
-                "Cache-Control: max-age=0",
-                [Some(0), Some(0), Some(90)],
-            ),
-            ("T1 Expires", &both, [Some(60), Some(30), Some(90)]),
-            ("T1 none", "", [Some(86_400), Some(20), Some(100)]),
-            (
-                "T1 none that counts",
-                "Cache-Control: public",
-                [Some(86_400), Some(20), Some(100)],
-            ),
-            (
-                "T1 no-store",
-                "Cache-Control: no-store",
-                [None, None, Some(90)],
-            ),
-            (
-                "T1 private",
-                "Cache-Control: private",
-                [None, None, Some(90)],
-            ),
-            (
-                "T1 no-cache is asked about",
-                "Cache-Control: no-cache",
-                [Some(0), Some(0), Some(90)],
-            ),
-            (
-                "T1 no-store beats an age",
-                "Cache-Control: max-age=600, no-store",
-                [None, None, Some(90)],
-            ),
-            (
-                "T1 no-cache beats an age",
-                "Cache-Control: no-cache, max-age=600",
-                [Some(0), Some(0), Some(90)],
-            ),
-            (
-                "T2 max-age beats Expires",
-                &format!("{both}Cache-Control: max-age=10"),
-                [Some(10), Some(10), Some(90)],
-            ),
-            (
-                "T2 also when it is 0",
-                &format!("{both}Cache-Control: max-age=0"),
-                [Some(0), Some(0), Some(90)],
-            ),
-            (
-                "T3 s-maxage beats max-age",
-                "Cache-Control: max-age=10, s-maxage=25",
-                [Some(25), Some(25), Some(90)],
-            ),
-            (
-                "T3 also when it is shorter, and on a line before",
-                "Cache-Control: s-maxage=1\nCache-Control: max-age=25",
-                [Some(1), Some(1), Some(90)],
-            ),
-            (
-                "T5 immutable changes nothing",
-                "Cache-Control: max-age=25, immutable",
-                [Some(25), Some(25), Some(90)],
-            ),
-            (
-                "T5 immutable is no age",
-                "Cache-Control: immutable",
-                [Some(86_400), Some(20), Some(100)],
-            ),
-            (
-                "Vary: * is not served",
-                "Cache-Control: max-age=60\nVary: *",
-                [None, None, Some(90)],
-            ),
-        ] {
-            let found = [&zero, &tight, &min].map(|ttl| fresh(lines, ttl));
+        let ttls = [ttl(0, 86_400, YEAR), ttl(0, 20, 30), ttl(90, 100, 120)];
+        for [row, lines, expected @ ..] in rows::<5>(E1) {
+            let found = ttls.map(|ttl| fresh(lines, &ttl));
             assert_eq!(found, expected, "{row}: {lines}");
         }
     }
 
-    #[test]
-    fn e1_a_request_has_no_say() {
-        // T4: what the viewer says is no argument of `lifetime` nor of `Phase`; the fields of a request that would force a
-        // refetch mean nothing in an answer either.
-        let plain = said("Cache-Control: max-age=60");
-        assert_eq!(
-            said("Cache-Control: max-age=60\nPragma: no-cache"),
-            plain,
-            "T4 Pragma"
-        );
-        let request_only = "Cache-Control: max-age=60, max-stale=5, min-fresh=5, only-if-cached";
-        assert_eq!(said(request_only), plain, "T4 directives of requests");
-    }
+    /// Freshness with DefaultTTL 0 and MaxTTL a year | under `CachingDisabled` | under `CachingOptimized`.
+    const E1_WITHOUT_DEFAULT: &str = "
+        T1 silence               |                       | pass | pass | 86400
+        T1 a validator is no age | ETag: \"a\"           | pass | pass | 86400
+        T1 nor is public         | CC: public            | pass | pass | 86400
+        T1 nor is a stale window | CC: stale-if-error=60 | pass | pass | 86400
+        T1 an age is             | CC: max-age=5         | 5    | pass | 5
+        T1 an age of nothing is  | CC: max-age=0         | 0    | pass | 1
+        T1 an expiry is          | Expires: in 5         | 5    | pass | 5
+        T1 an invalid expiry is  | Expires: 0            | 0    | pass | 1
+        T1 asked about           | CC: no-cache          | 0    | pass | 1
+        T1 MinTTL overrides      | CC: no-store          | pass | pass | 1
+    ";
 
     #[test]
     fn e1_without_a_default_silence_is_not_kept() {
-        let none = ttl(0, 0, YEAR);
-        for (row, lines, expected) in [
-            ("T1 silence", "", None),
-            ("T1 a validator is no freshness", "ETag: \"a\"", None),
-            ("T1 public is no freshness", "Cache-Control: public", None),
-            (
-                "T1 a stale window is no freshness",
-                "Cache-Control: stale-if-error=60",
-                None,
-            ),
-            ("T1 an age is", "Cache-Control: max-age=1", Some(1)),
-            ("T1 an expiry without Date has passed", EXPIRES, Some(0)),
-            (
-                "T1 no-cache is kept to be asked about",
-                "Cache-Control: no-cache",
-                Some(0),
-            ),
-        ] {
-            assert_eq!(fresh(lines, &none), expected, "{row}");
+        let ttls = [ttl(0, 0, YEAR), ttl(0, 0, 0), ttl(1, 86_400, YEAR)];
+        for [row, lines, expected @ ..] in rows::<5>(E1_WITHOUT_DEFAULT) {
+            let found = ttls.map(|ttl| fresh(lines, &ttl));
+            assert_eq!(found, expected, "{row}: {lines}");
         }
-        let disabled = ttl(0, 0, 0);
-        for lines in [
-            "",
-            "Cache-Control: max-age=60",
-            "Cache-Control: s-maxage=60",
-        ] {
-            assert_eq!(fresh(lines, &disabled), None, "T1 CachingDisabled: {lines}");
-        }
-        // CachingOptimized: MinTTL 1.
-        let optimized = ttl(1, 86_400, YEAR);
-        assert_eq!(
-            fresh("Cache-Control: no-store", &optimized),
-            Some(1),
-            "T1 MinTTL overrides"
-        );
-        assert_eq!(fresh("", &optimized), Some(86_400), "T1 D");
     }
+
+    /// MaxTTL in seconds, `Cache-Control` (`swr`, `sie` for the stale windows), and what an object of some age is for.
+    const E4: &str = "
+        T14 served at once   | year | max-age=30, swr=30       | 29 fresh, 30 behind, 60 behind
+        T14 … and then not   | year | max-age=30, swr=30       | 61 error
+        T14 both windows     | year | max-age=5, swr=5, sie=9  | 10 behind, 11 error, 15 never
+        T14 never fresh      | year | max-age=0, swr=5         | 0 behind, 5 behind, 6 error
+        T15 a window of 0    | year | max-age=30, swr=0        | 30 error
+        T16 tried first      | year | max-age=30, sie=60       | 29 fresh, 30 error, 90 error, 91 never
+        T16 beside s-maxage  | year | s-maxage=30, sie=10      | 30 error, 40 error, 41 never
+        T16 fact 11: silence | year | max-age=30               | 31536000 error, 31536001 never
+        T17 turned off       | year | max-age=30, sie=0        | 29 fresh, 30 never
+        T17 an invalid one   | year | max-age=30, sie=x        | 29 fresh, 30 never
+        T17 must-revalidate  | year | max-age=30, must         | 29 fresh, 30 never
+        T17 proxy-revalidate | year | max-age=30, proxy        | 29 fresh, 30 never
+        T17 … beside swr     | year | max-age=30, must, swr=9  | 30 never
+        T17 … beside sie     | year | max-age=30, proxy, sie=9 | 30 never
+        T17 s-maxage         | year | s-maxage=30              | 29 fresh, 30 never
+        T17 s-maxage and swr | year | s-maxage=30, swr=5       | 35 behind, 36 never
+        T17 no-cache         | year | no-cache, sie=60         | 0 never
+        T18 the end of swr   | 50   | max-age=30, swr=100      | 30 behind, 50 behind, 51 never
+        T18 the end of sie   | 50   | max-age=30, sie=100      | 30 error, 50 error, 51 never
+        T18 … of fact 11     | 50   | max-age=30               | 30 error, 50 error, 51 never
+        T18 … of freshness   | 50   | max-age=600, sie=600     | 49 fresh, 50 error, 51 never
+    ";
 
     #[test]
     fn e4_stale() {
-        use Phase::{Expired, Fresh, StaleIfError, StaleWhileRevalidate};
-        let year = ttl(0, 86_400, YEAR);
-        let short = ttl(0, 10, 50);
-        for (row, ttl, value, steps) in [
-            (
-                "T14 stale is served at once within the window",
-                &year,
-                "max-age=30, stale-while-revalidate=30, stale-if-error=60",
-                &[
-                    (0, Fresh),
-                    (29, Fresh),
-                    (30, StaleWhileRevalidate),
-                    (60, StaleWhileRevalidate),
-                    (61, StaleIfError),
-                    (90, StaleIfError),
-                    (91, Expired),
-                ][..],
-            ),
-            (
-                "T15 a window of nothing opens no fetch behind",
-                &year,
-                "max-age=30, stale-while-revalidate=0",
-                &[(30, StaleIfError)],
-            ),
-            (
-                "T16 stale-if-error alone: the origin is tried first",
-                &year,
-                "max-age=30, stale-if-error=60",
-                &[
-                    (29, Fresh),
-                    (30, StaleIfError),
-                    (90, StaleIfError),
-                    (91, Expired),
-                ],
-            ),
-            (
-                "T17 stale-if-error=0",
-                &year,
-                "max-age=30, stale-if-error=0",
-                &[(29, Fresh), (30, Expired)],
-            ),
-            (
-                "T17 fact 11: nothing said, served up to MaxTTL",
-                &year,
-                "max-age=30",
-                &[
-                    (30, StaleIfError),
-                    (YEAR, StaleIfError),
-                    (YEAR + 1, Expired),
-                ],
-            ),
-            (
-                "T18 nothing is served beyond MaxTTL",
-                &short,
-                "max-age=30, stale-while-revalidate=100, stale-if-error=100",
-                &[
-                    (30, StaleWhileRevalidate),
-                    (50, StaleWhileRevalidate),
-                    (51, Expired),
-                ],
-            ),
-            (
-                "T18 fact 11 ends there too",
-                &short,
-                "max-age=30",
-                &[(50, StaleIfError), (51, Expired)],
-            ),
-            (
-                "T18 a lifetime clamped by MaxTTL leaves nothing for after",
-                &short,
-                "max-age=600, stale-if-error=600",
-                &[(49, Fresh), (50, StaleIfError), (51, Expired)],
-            ),
-            (
-                "T17 must-revalidate forbids",
-                &year,
-                "max-age=30, must-revalidate, stale-while-revalidate=60, stale-if-error=60",
-                &[(29, Fresh), (30, Expired)],
-            ),
-            (
-                "T17 proxy-revalidate forbids",
-                &year,
-                "max-age=30, proxy-revalidate",
-                &[(30, Expired)],
-            ),
-            (
-                "T17 s-maxage forbids",
-                &year,
-                "s-maxage=30",
-                &[(29, Fresh), (30, Expired)],
-            ),
-            (
-                "T16 s-maxage beside stale-if-error allows what that says",
-                &year,
-                "s-maxage=30, stale-if-error=10",
-                &[(30, StaleIfError), (40, StaleIfError), (41, Expired)],
-            ),
-            (
-                "T17 no-cache forbids",
-                &year,
-                "no-cache, stale-if-error=60",
-                &[(0, Expired)],
-            ),
-            (
-                "T14 a window after a lifetime of nothing",
-                &year,
-                "max-age=0, stale-while-revalidate=5",
-                &[
-                    (0, StaleWhileRevalidate),
-                    (5, StaleWhileRevalidate),
-                    (6, StaleIfError),
-                ],
-            ),
-        ] {
-            let Storage::Keep(lifetime) = lifetime(&said(&format!("Cache-Control: {value}")), ttl)
-            else {
-                panic!("{row}: not kept");
+        for [row, max, value, steps] in rows::<4>(E4) {
+            let max = if max == "year" {
+                YEAR
+            } else {
+                max.parse().unwrap()
             };
-            for (age, expected) in steps {
-                let found = lifetime.phase(Duration::from_secs(*age));
-                assert_eq!(found, *expected, "{row}: `{value}` at {age} s");
+            let ttl = ttl(0, 10, max);
+            let value = value
+                .replace("swr", "stale-while-revalidate")
+                .replace("sie", "stale-if-error")
+                .replace("must", "must-revalidate")
+                .replace("proxy", "proxy-revalidate");
+            let lifetime = kept(&format!("CC: {value}"), &ttl).unwrap();
+            for (age, expected) in steps.split(", ").map(|step| step.split_once(' ').unwrap()) {
+                let found = match lifetime.phase(Duration::from_secs(age.parse().unwrap())) {
+                    Phase::Fresh => "fresh",
+                    Phase::StaleWhileRevalidate => "behind",
+                    Phase::StaleIfError => "error",
+                    Phase::Expired => "never",
+                };
+                assert_eq!(found, expected, "{row}: `{value}` at {age} s");
             }
         }
     }
@@ -514,10 +354,7 @@ mod tests {
             "no-cache",
             "no-store, stale-if-error=60",
         ] {
-            let Storage::Keep(lifetime) = lifetime(&said(&format!("Cache-Control: {value}")), &ttl)
-            else {
-                panic!("`{value}`: not kept");
-            };
+            let lifetime = kept(&format!("CC: {value}"), &ttl).unwrap();
             assert_eq!(
                 lifetime.phase(Duration::from_secs(59)),
                 Phase::Fresh,
@@ -541,27 +378,24 @@ mod tests {
             ("s-maxage=0, max-age=9", false),
             ("no-cache", false),
         ] {
-            let Storage::Keep(lifetime) = lifetime(&said(&format!("Cache-Control: {value}")), &ttl)
-            else {
-                panic!("`{value}`: not kept");
-            };
+            let lifetime = kept(&format!("CC: {value}"), &ttl).unwrap();
             assert_eq!(lifetime.is_shared(), expected, "{value}");
         }
     }
 
     #[test]
-    fn the_age_of_an_answer_is_reported_beside_its_lifetime() {
-        let mut headers = HeaderMap::new();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=10"));
-        headers.insert(AGE, HeaderValue::from_static("15"));
-        let said = Directives::read(&headers);
-        let Storage::Keep(lifetime) = lifetime(&said, &ttl(0, 0, 600)) else {
-            panic!("not kept");
-        };
-        assert_eq!(
-            lifetime.phase(said.age),
-            Phase::StaleIfError,
-            "it came already stale"
-        );
+    fn an_answer_that_came_older_than_its_lifetime_came_stale() {
+        let lines = "CC: max-age=10 + Age: 15";
+        let lifetime = kept(lines, &ttl(0, 0, 600)).unwrap();
+        assert_eq!(lifetime.phase(said(lines).age), Phase::StaleIfError);
+    }
+
+    #[test]
+    fn the_longest_times_do_not_overflow() {
+        let forever = "max-age=99999999999999999999, stale-while-revalidate=99999999999999999999";
+        let ttl = ttl(0, 0, u64::MAX);
+        let lifetime = kept(&format!("CC: {forever}"), &ttl).unwrap();
+        assert_eq!(lifetime.phase(lifetime.fresh), Phase::StaleWhileRevalidate);
+        assert_eq!(lifetime.phase(Duration::MAX), Phase::Expired);
     }
 }

@@ -68,8 +68,8 @@ pub struct KeyParts {
 
 /// A cache key. Two requests with equal keys get the same object.
 ///
-/// Lines: the distribution's domain, the path (with the query that takes part), then one for each other thing that takes
-/// part. Nothing of a request can hold a line feed, so that no two requests can write the same key by accident.
+/// Lines: the distribution's domain, the path (with the query that takes part), then one for each other thing that
+/// takes part. Nothing of a request can hold a line feed, so that no two requests can write the same key by accident.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Key(pub Arc<str>);
 
@@ -87,7 +87,8 @@ impl Key {
 #[must_use]
 pub fn key(domain: &str, method: &Method, uri: &Uri, headers: &HeaderMap, parts: &KeyParts) -> Key {
     thread_local! {
-        // Every request of every layer makes a key. Written here first, it costs one allocation: the shared string itself.
+        // Every request of every layer makes a key. Written here first, it costs one allocation: the shared string
+        // itself.
         static DRAFT: RefCell<String> = const { RefCell::new(String::new()) };
     }
     DRAFT.with_borrow_mut(|draft| {
@@ -161,7 +162,8 @@ fn latin1(bytes: &[u8]) -> String {
 
 /// `Accept-Encoding` as it enters the key and goes to the origin: `br,gzip`, `gzip`, `br`, or `None` (identity).
 ///
-/// Only codings that the viewer names count. AWS does not say what `*` is worth; nothing here, for identity is always right.
+/// Only codings that the viewer names count. AWS does not say what `*` is worth; nothing here, for identity is always
+/// right.
 #[must_use]
 pub fn accept_encoding(headers: &HeaderMap, parts: &KeyParts) -> Option<&'static str> {
     if !(parts.gzip || parts.brotli) {
@@ -214,27 +216,13 @@ fn is_weight_above_zero(weight: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::header::HeaderValue;
+    use http::HeaderValue;
     use proptest::prelude::*;
 
+    use super::super::testing::{headers, rows};
     use super::*;
 
     const DOMAIN: &str = "d111111abcdef8.cloudfront.net";
-
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        lines
-            .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                    HeaderValue::from_str(value).unwrap(),
-                )
-            })
-            .fold(HeaderMap::new(), |mut map, (name, value)| {
-                map.append(name, value);
-                map
-            })
-    }
 
     /// `GET /path` and header lines: a request as a row of a table.
     fn of(request: &str, lines: &[(&str, &str)], parts: &KeyParts) -> Key {
@@ -253,133 +241,49 @@ mod tests {
         Selection::Only(names.iter().map(|name| (*name).to_owned()).collect())
     }
 
+    /// The parameters in the key, and two requests.
+    const E2: &str = "
+        T6 not listed             | none      | GET /a?x=1           | GET /a?x=2            | same
+        T6 there or not           | none      | GET /a               | GET /a?x=2            | same
+        T6 another path           | none      | GET /a               | GET /b                | other
+        T6 a path's case          | none      | GET /a               | GET /A                | other
+        T6 a path's slash         | none      | GET /a               | GET /a/               | other
+        T6 an escape              | none      | GET /%61             | GET /a                | other
+        T6 beside a listed one    | v         | GET /a?v=1&x=1       | GET /a?x=2&v=1        | same
+        T6 begins like a listed   | v         | GET /a?vv=1          | GET /a?vv=2           | same
+        T7 its value              | v         | GET /a?v=1           | GET /a?v=2            | other
+        T7 there or not           | v         | GET /a?v             | GET /a                | other
+        T7 empty or without value | v         | GET /a?v=            | GET /a?v              | other
+        T7 the order              | v w       | GET /a?v=1&w=2       | GET /a?w=2&v=1        | other
+        T7 the case of a name     | v         | GET /a?v=1           | GET /a?V=1            | other
+        T7 the case of a value    | v         | GET /a?v=a           | GET /a?v=A            | other
+        T7 twice                  | v         | GET /a?v=1&v=2       | GET /a?v=1            | other
+        T7 not path and query     | all       | GET /a?v             | GET /a%3Fv            | other
+        T7 all: the order         | all       | GET /a?v=1&w=2       | GET /a?w=2&v=1        | other
+        T7 all: an empty query    | all       | GET /a?              | GET /a                | same
+        T7 all but one            | all but t | GET /a?t=1&v=1       | GET /a?v=1&t=2        | same
+        T7 all but one            | all but t | GET /a?v=1           | GET /a?v=2            | other
+        T8 the scheme             | all       | GET http://a.x/b?v=1 | GET https://a.x/b?v=1 | same
+        T8 the target's form      | none      | GET http://a.x/b     | GET /b                | same
+        T10 HEAD and GET          | all       | HEAD /a?v=1          | GET /a?v=1            | same
+        T10 OPTIONS is apart      | none      | OPTIONS /a           | GET /a                | other
+    ";
+
     #[test]
     fn e2_key() {
-        let plain = KeyParts::default();
-        let query = |selection| KeyParts {
-            query: selection,
-            ..KeyParts::default()
-        };
-        for (row, parts, a, b, are_equal) in [
-            (
-                "T6 a query that is not listed",
-                &plain,
-                "GET /a?x=1",
-                "GET /a?x=2",
-                true,
-            ),
-            ("T6 a query or none", &plain, "GET /a", "GET /a?x=2", true),
-            ("T6 another path", &plain, "GET /a", "GET /b", false),
-            ("T6 the case of a path", &plain, "GET /a", "GET /A", false),
-            (
-                "T6 an escape is not resolved",
-                &plain,
-                "GET /a%20b",
-                "GET /a%20B",
-                false,
-            ),
-            (
-                "T6 others than listed",
-                &query(only(&["v"])),
-                "GET /a?v=1&x=1",
-                "GET /a?x=2&v=1",
-                true,
-            ),
-            (
-                "T7 a listed one",
-                &query(only(&["v"])),
-                "GET /a?v=1",
-                "GET /a?v=2",
-                false,
-            ),
-            (
-                "T7 there or not",
-                &query(only(&["v"])),
-                "GET /a?v",
-                "GET /a",
-                false,
-            ),
-            (
-                "T7 empty or without value",
-                &query(only(&["v"])),
-                "GET /a?v=",
-                "GET /a?v",
-                false,
-            ),
-            (
-                "T7 the order",
-                &query(only(&["v", "w"])),
-                "GET /a?v=1&w=2",
-                "GET /a?w=2&v=1",
-                false,
-            ),
-            (
-                "T7 the case of a name",
-                &query(only(&["v"])),
-                "GET /a?v=1",
-                "GET /a?V=1",
-                false,
-            ),
-            (
-                "T7 the case of a value",
-                &query(only(&["v"])),
-                "GET /a?v=a",
-                "GET /a?v=A",
-                false,
-            ),
-            (
-                "T7 twice",
-                &query(only(&["v"])),
-                "GET /a?v=1&v=2",
-                "GET /a?v=1",
-                false,
-            ),
-            (
-                "T7 all: the order",
-                &query(Selection::All),
-                "GET /a?v=1&w=2",
-                "GET /a?w=2&v=1",
-                false,
-            ),
-            (
-                "T7 all: an empty query is none",
-                &query(Selection::All),
-                "GET /a?",
-                "GET /a",
-                true,
-            ),
-            (
-                "T7 all but one",
-                &query(Selection::AllExcept(vec!["t".into()])),
-                "GET /a?t=1&v=1",
-                "GET /a?v=1&t=2",
-                true,
-            ),
-            (
-                "T8 the scheme",
-                &plain,
-                "GET http://a.example/a",
-                "GET https://a.example/a",
-                true,
-            ),
-            (
-                "T8 the form of the target",
-                &plain,
-                "GET http://a.example/a",
-                "GET /a",
-                true,
-            ),
-            ("T10 HEAD and GET", &plain, "HEAD /a", "GET /a", true),
-            (
-                "T10 OPTIONS is apart",
-                &plain,
-                "OPTIONS /a",
-                "GET /a",
-                false,
-            ),
-        ] {
-            let equal = of(a, &[], parts) == of(b, &[], parts);
-            assert_eq!(equal, are_equal, "{row}: `{a}` and `{b}`");
+        for [row, listed, a, b, expected] in rows::<5>(E2) {
+            let query = match listed {
+                "none" => Selection::None,
+                "all" => Selection::All,
+                "all but t" => Selection::AllExcept(vec!["t".into()]),
+                names => only(&names.split(' ').collect::<Vec<_>>()),
+            };
+            let parts = KeyParts {
+                query,
+                ..KeyParts::default()
+            };
+            let is_same = of(a, &[], &parts) == of(b, &[], &parts);
+            assert_eq!(is_same, expected == "same", "{row}: `{a}` and `{b}`");
         }
     }
 
@@ -456,81 +360,61 @@ mod tests {
         }
     }
 
+    /// What is enabled, the lines of the field, and what becomes of them.
+    const E2_ACCEPT_ENCODING: &str = "
+        T9                      | gzip br | gzip, deflate, zstd, br   | br,gzip
+        T9                      | gzip br | br,gzip                   | br,gzip
+        T9 two lines            | gzip br | gzip + br                 | br,gzip
+        T9                      | gzip br | gzip                      | gzip
+        T9                      | gzip br | br                        | br
+        T9                      | gzip br | deflate                   | none
+        T9 empty                | gzip br |                           | none
+        T9 identity             | gzip br | identity                  | none
+        T9 any case             | gzip br | GZIP, Br                  | br,gzip
+        T9 a weight             | gzip br | gzip;q=0.5, br ; q=1.000  | br,gzip
+        T9 the least weight     | gzip br | gzip;q=0.001              | gzip
+        T9 q=0                  | gzip br | gzip;q=0, br              | br
+        T9 q=0, in any form     | gzip br | gzip;Q=0.000, br;q=0.0    | none
+        T9 q=0, in any form     | gzip br | gzip;q=0.                 | none
+        T9 no weight            | gzip br | gzip;q=2, br;q=x          | none
+        T9 no weight            | gzip br | gzip;q=, br;q=1.1         | none
+        T9 no weight            | gzip br | gzip;q=0.0001, br;level=9 | none
+        T9 a refusal counts     | gzip br | gzip, gzip;q=0            | none
+        T9 a refusal counts     | gzip br | gzip;q=0 + gzip           | none
+        T9 a longer name        | gzip br | gzipped, brotli           | none
+        T9 a star names nothing | gzip br | *                         | none
+        T9 only gzip is enabled | gzip    | br, gzip                  | gzip
+        T9 only br is enabled   | br      | br, gzip                  | br
+        T9 nothing is enabled   |         | br, gzip                  | none
+    ";
+
     #[test]
     fn e2_accept_encoding() {
-        let parts = |gzip, brotli| KeyParts {
-            gzip,
-            brotli,
+        for [row, enabled, lines, expected] in rows::<4>(E2_ACCEPT_ENCODING) {
+            let parts = KeyParts {
+                gzip: enabled.contains("gzip"),
+                brotli: enabled.contains("br"),
+                ..KeyParts::default()
+            };
+            let lines: Vec<_> = lines
+                .split(" + ")
+                .map(|line| ("accept-encoding", line))
+                .collect();
+            let found = accept_encoding(&headers(&lines), &parts);
+            assert_eq!(found.unwrap_or("none"), expected, "{row}: {lines:?}");
+            let is_apart = of("GET /a", &lines, &parts) != of("GET /a", &[], &parts);
+            assert_eq!(is_apart, found.is_some(), "{row}: in the key");
+        }
+        let both = KeyParts {
+            gzip: true,
+            brotli: true,
             ..KeyParts::default()
         };
-        let both = parts(true, true);
-        for (row, parts, lines, expected) in [
-            (
-                "T9",
-                &both,
-                &["gzip, deflate, zstd, br"][..],
-                Some("br,gzip"),
-            ),
-            ("T9", &both, &["br,gzip"], Some("br,gzip")),
-            ("T9 two lines", &both, &["gzip", "br"], Some("br,gzip")),
-            ("T9", &both, &["gzip"], Some("gzip")),
-            ("T9", &both, &["br"], Some("br")),
-            ("T9", &both, &["deflate"], None),
-            ("T9 none", &both, &[], None),
-            ("T9 empty", &both, &[""], None),
-            ("T9 identity", &both, &["identity"], None),
-            ("T9 any case", &both, &["GZIP, Br"], Some("br,gzip")),
-            (
-                "T9 a weight",
-                &both,
-                &["gzip;q=0.5, br ; q=1.000"],
-                Some("br,gzip"),
-            ),
-            (
-                "T9 the least weight",
-                &both,
-                &["gzip;q=0.001"],
-                Some("gzip"),
-            ),
-            ("T9 q=0", &both, &["gzip;q=0, br"], Some("br")),
-            ("T9 q=0.000", &both, &["gzip;Q=0.000, br;q=0.0"], None),
-            ("T9 q=0.", &both, &["gzip;q=0."], None),
-            ("T9 no weight", &both, &["gzip;q=2, br;q=x"], None),
-            ("T9 no weight", &both, &["gzip;q=, br;q=1.1"], None),
-            ("T9 no weight", &both, &["gzip;q=0.0001, br;level=9"], None),
-            ("T9 a refusal counts", &both, &["gzip, gzip;q=0"], None),
-            ("T9 a refusal counts", &both, &["gzip;q=0", "gzip"], None),
-            ("T9 a longer name", &both, &["gzipped, brotli"], None),
-            ("T9 * names nothing", &both, &["*"], None),
-            (
-                "T9 only gzip enabled",
-                &parts(true, false),
-                &["br, gzip"],
-                Some("gzip"),
-            ),
-            (
-                "T9 only br enabled",
-                &parts(false, true),
-                &["br, gzip"],
-                Some("br"),
-            ),
-            (
-                "T9 nothing enabled",
-                &parts(false, false),
-                &["br, gzip"],
-                None,
-            ),
-        ] {
-            let lines: Vec<_> = lines
-                .iter()
-                .map(|value| ("accept-encoding", *value))
-                .collect();
-            let found = accept_encoding(&headers(&lines), parts);
-            assert_eq!(found, expected, "{row}: {lines:?}");
-            let key = of("GET /a", &lines, parts);
-            let apart = key != of("GET /a", &[], parts);
-            assert_eq!(apart, expected.is_some(), "{row}: in the key");
-        }
+        assert_eq!(
+            accept_encoding(&HeaderMap::new(), &both),
+            None,
+            "T9 no field"
+        );
     }
 
     #[test]
@@ -554,7 +438,8 @@ mod tests {
     proptest! {
         #[test]
         fn two_values_of_a_header_share_a_key_only_if_they_are_equal(
-            a in prop::collection::vec(any::<u8>(), 0..6), b in prop::collection::vec(any::<u8>(), 0..6),
+            a in prop::collection::vec(any::<u8>(), 0..6),
+            b in prop::collection::vec(any::<u8>(), 0..6),
         ) {
             let name = HeaderName::from_static("x-ring");
             let parts = KeyParts { headers: vec![name.clone()], ..KeyParts::default() };

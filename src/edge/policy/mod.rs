@@ -13,7 +13,7 @@
 //! | E-3, E-6, E-8, E-12 | `cache.rs` | one cache: hit, refresh, fill, collapse, evict |
 //! | E-7 | `spans.rs` | which bytes of an object are here, which must be fetched |
 //! | E-9 | `topology.rs` | POP → regional edge cache → Origin Shield → origin |
-//! | E-10 | `link.rs` | headers to the origin and to the viewer |
+//! | E-10 | `link.rs`, `link/answer.rs` | headers to the origin, and back to the viewer |
 //! | | `attempts.rs` | … what is tried again, and what a viewer gets when the origin does not answer |
 //! | | `admission.rs` | which requests are refused at once |
 //! | E-11 | `compression.rs` | what is compressed at the edge |
@@ -37,6 +37,8 @@ pub mod limits;
 pub mod link;
 pub mod record;
 pub mod spans;
+#[cfg(test)]
+mod testing;
 pub mod topology;
 
 /// A point in time: microseconds since the run began.

@@ -45,7 +45,8 @@ impl ResultType {
         }
     }
 
-    /// The `X-Cache` field of such an answer. AWS names no text for the two that the edge gives up on otherwise: errors.
+    /// The `X-Cache` field of such an answer. AWS names no text for the two that the edge gives up on otherwise:
+    /// errors.
     #[must_use]
     pub fn x_cache(self) -> XCache {
         match self {
@@ -170,8 +171,8 @@ pub struct LogRecord {
     /// TLS; none at a desk.
     #[serde(rename = "ssl-cipher", serialize_with = "or_hyphen")]
     pub ssl_cipher: Option<String>,
-    /// What the request came to as decided before the body. `Hit` or `Miss` here and `Error` in `x-edge-result-type`: the
-    /// viewer went away (fact 52).
+    /// What the request came to as decided before the body. `Hit` or `Miss` here and `Error` in `x-edge-result-type`:
+    /// the viewer went away (fact 52).
     #[serde(rename = "x-edge-response-result-type")]
     pub response_result_type: ResultType,
     /// `HTTP/1.1`.
@@ -233,8 +234,8 @@ fn milliseconds<S: Serializer>(seconds: &f64, to: S) -> Result<S::Ok, S::Error> 
     ((seconds * 1000.0).round() / 1000.0).serialize(to)
 }
 
-/// `CacheHitRate` as CloudFront defines it: of all cacheable requests, the share that was served from the cache. Errors are
-/// no cacheable requests, nor is any method but GET and HEAD (fact 59).
+/// `CacheHitRate` as CloudFront defines it: of all cacheable requests, the share that was served from the cache. Errors
+/// are no cacheable requests, nor is any method but GET and HEAD (fact 59).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct CacheHitRate {
     /// Requests that count.
@@ -304,9 +305,7 @@ pub enum Imbalance {
         fill: u64,
     },
     /// Requests came from nowhere, or were lost.
-    #[error(
-        "the origin saw {origin} requests, but the last layer had {misses} misses and {refreshes} refreshes"
-    )]
+    #[error("origin requests: {origin}; last layer: {misses} misses and {refreshes} refreshes")]
     Requests {
         /// At the origin.
         origin: u64,
@@ -339,5 +338,202 @@ impl Conservation {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn record() -> LogRecord {
+        LogRecord {
+            date: "2026-11-22".into(),
+            time: "16:30:00".into(),
+            edge_location: "FRA56-P1".into(),
+            sc_bytes: 1_234,
+            c_ip: "192.0.2.7".into(),
+            method: "GET".into(),
+            host: "d111111abcdef8.cloudfront.net".into(),
+            uri_stem: "/artifacts/agent/1.4.2/agent.zst".into(),
+            status: 206,
+            referer: None,
+            user_agent: Some("headwater/0.1".into()),
+            uri_query: None,
+            cookie: None,
+            result_type: ResultType::Error,
+            request_id: "abc".into(),
+            host_header: Some("updates.example".into()),
+            protocol: "http",
+            cs_bytes: 99,
+            time_taken: 0.123_456,
+            forwarded_for: None,
+            ssl_protocol: None,
+            ssl_cipher: None,
+            response_result_type: ResultType::Hit,
+            protocol_version: "HTTP/1.1",
+            fle_status: None,
+            fle_encrypted_fields: None,
+            c_port: 49_152,
+            time_to_first_byte: 0.001,
+            detailed_result_type: "ClientCommError",
+            content_type: Some("application/zstd".into()),
+            content_len: Some(500),
+            range_start: Some(0),
+            range_end: Some(499),
+        }
+    }
+
+    #[test]
+    fn e15_a_record_has_the_fields_of_a_standard_log_in_their_order() {
+        let line = serde_json::to_string(&record()).unwrap();
+        let expected = concat!(
+            r#"{"date":"2026-11-22","time":"16:30:00","x-edge-location":"FRA56-P1","#,
+            r#""sc-bytes":1234,"c-ip":"192.0.2.7","cs-method":"GET","#,
+            r#""cs(Host)":"d111111abcdef8.cloudfront.net","#,
+            r#""cs-uri-stem":"/artifacts/agent/1.4.2/agent.zst","sc-status":206,"#,
+            r#""cs(Referer)":"-","cs(User-Agent)":"headwater/0.1","cs-uri-query":"-","#,
+            r#""cs(Cookie)":"-","x-edge-result-type":"Error","x-edge-request-id":"abc","#,
+            r#""x-host-header":"updates.example","cs-protocol":"http","cs-bytes":99,"#,
+            r#""time-taken":0.123,"x-forwarded-for":"-","ssl-protocol":"-","ssl-cipher":"-","#,
+            r#""x-edge-response-result-type":"Hit","cs-protocol-version":"HTTP/1.1","#,
+            r#""fle-status":"-","fle-encrypted-fields":"-","c-port":49152,"#,
+            r#""time-to-first-byte":0.001,"x-edge-detailed-result-type":"ClientCommError","#,
+            r#""sc-content-type":"application/zstd","sc-content-len":500,"#,
+            r#""sc-range-start":0,"sc-range-end":499}"#,
+        );
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn e15_date_and_time_are_utc() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_365_000_999);
+        assert_eq!(date_and_time(at), ("2026-11-22".into(), "16:30:00".into()));
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(
+            date_and_time(before),
+            ("1969-12-31".into(), "23:59:59".into())
+        );
+    }
+
+    #[test]
+    fn e15_result_types_and_x_cache_are_spelt_as_in_the_log() {
+        for (result, name, x_cache) in [
+            (ResultType::Hit, "Hit", "Hit from cloudfront"),
+            (
+                ResultType::RefreshHit,
+                "RefreshHit",
+                "RefreshHit from cloudfront",
+            ),
+            (
+                ResultType::OriginShieldHit,
+                "OriginShieldHit",
+                "OriginShieldHit from cloudfront",
+            ),
+            (ResultType::Miss, "Miss", "Miss from cloudfront"),
+            (
+                ResultType::LimitExceeded,
+                "LimitExceeded",
+                "LimitExceeded from cloudfront",
+            ),
+            (
+                ResultType::CapacityExceeded,
+                "CapacityExceeded",
+                "Error from cloudfront",
+            ),
+            (ResultType::Error, "Error", "Error from cloudfront"),
+            (ResultType::Redirect, "Redirect", "Error from cloudfront"),
+        ] {
+            assert_eq!(result.to_string(), name);
+            assert_eq!(serde_json::to_value(result).unwrap(), name);
+            assert_eq!(result.x_cache().to_value(), x_cache);
+        }
+    }
+
+    #[test]
+    fn e15_the_hit_rate_counts_cacheable_requests_only() {
+        use ResultType::{Error, Hit, LimitExceeded, Miss, OriginShieldHit, RefreshHit};
+        for (row, method, status, result, expected) in [
+            ("a hit", Method::GET, 200, Hit, Some(100.0)),
+            ("a hit by HEAD", Method::HEAD, 200, Hit, Some(100.0)),
+            ("a range", Method::GET, 206, Hit, Some(100.0)),
+            (
+                "a redirect of the origin",
+                Method::GET,
+                302,
+                Hit,
+                Some(100.0),
+            ),
+            ("a refresh", Method::GET, 200, RefreshHit, Some(100.0)),
+            (
+                "a hit of the shield",
+                Method::GET,
+                200,
+                OriginShieldHit,
+                Some(100.0),
+            ),
+            ("a miss", Method::GET, 200, Miss, Some(0.0)),
+            ("an error", Method::GET, 502, Error, None),
+            ("an error that was kept", Method::GET, 404, Hit, None),
+            ("above a quota", Method::GET, 503, LimitExceeded, None),
+            ("a viewer that went away", Method::GET, 200, Error, None),
+            ("POST", Method::POST, 200, Miss, None),
+            ("PUT", Method::PUT, 200, Miss, None),
+        ] {
+            let mut rate = CacheHitRate::default();
+            rate.count(&method, status, result);
+            assert_eq!(rate.percent(), expected, "{row}");
+        }
+        let mut rate = CacheHitRate::default();
+        for result in [Hit, Miss, Hit, Hit] {
+            rate.count(&Method::GET, 200, result);
+        }
+        assert_eq!(rate.percent(), Some(75.0));
+    }
+
+    #[test]
+    fn e15_conservation_holds_to_the_byte_and_to_the_request() {
+        let balanced = Conservation {
+            viewer_bytes: 100,
+            hit_bytes: 60,
+            fill_bytes: 40,
+            origin_requests: 3,
+            last_layer_misses: 2,
+            last_layer_refreshes: 1,
+        };
+        assert_eq!(balanced.check(), Ok(()));
+        assert_eq!(Conservation::default().check(), Ok(()));
+        for viewer_bytes in [99, 101] {
+            let lost = Conservation {
+                viewer_bytes,
+                ..balanced
+            };
+            assert!(
+                matches!(lost.check(), Err(Imbalance::Bytes { .. })),
+                "{viewer_bytes}"
+            );
+        }
+        for origin_requests in [2, 4] {
+            let lost = Conservation {
+                origin_requests,
+                ..balanced
+            };
+            let found = lost.check().unwrap_err();
+            assert!(
+                matches!(found, Imbalance::Requests { .. }),
+                "{origin_requests}"
+            );
+            assert!(
+                found
+                    .to_string()
+                    .contains(&format!("requests: {origin_requests};"))
+            );
+        }
+        let overflowing = Conservation {
+            hit_bytes: u64::MAX,
+            ..balanced
+        };
+        assert!(overflowing.check().is_err());
     }
 }

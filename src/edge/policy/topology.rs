@@ -173,9 +173,11 @@ impl Topology {
             .iter()
             .filter_map(|&(city, weight)| {
                 let nth = in_city.entry(city.code).or_default();
+                // Five to a site: `FRA50-P1` to `FRA50-P5`, then `FRA51-P1`.
+                let name = format!("{}{}-P{}", city.code, 50 + *nth / 5, 1 + *nth % 5);
                 *nth += 1;
                 Some(Pop {
-                    name: format!("{}{}-P1", city.code, 49 + *nth),
+                    name,
                     region: city.region,
                     regional: index(city.regional)?,
                     weight,
@@ -221,8 +223,10 @@ impl Topology {
         match self.settings.placement {
             _ if nodes <= 1 => 0,
             Placement::ByKey => jump(mix(key_hash), nodes),
-            // The remainder is below `nodes`, and so fits.
-            Placement::ByConnection => (mix(connection_hash) % nodes as u64) as usize,
+            Placement::ByConnection => {
+                let node = mix(connection_hash) % nodes as u64;
+                usize::try_from(node).unwrap_or_default() // It is below `nodes`, and so fits.
+            }
         }
     }
 }
@@ -291,20 +295,25 @@ fn place(pops: usize) -> Vec<(&'static City, f64)> {
 
 /// `1/1^s, 1/2^s, …`
 fn zipf(len: usize) -> Vec<f64> {
-    // Exact up to 2^53.
-    (1..=len).map(|k| (k as f64).powf(-ZIPF_EXPONENT)).collect()
+    let ranks = std::iter::successors(Some(1.0_f64), |rank| Some(rank + 1.0));
+    ranks
+        .take(len)
+        .map(|rank| rank.powf(-ZIPF_EXPONENT))
+        .collect()
 }
 
 /// Divides `seats` in proportion to `weights`: each goes to the one that is furthest behind (Sainte-Laguë), the first of
 /// equals.
 fn apportion(seats: usize, weights: &[f64]) -> Vec<usize> {
-    let mut won = vec![0_usize; weights.len()];
+    let mut won = vec![0; weights.len()];
+    let mut divisors = vec![1.0; weights.len()];
     for _ in 0..seats {
-        let claim = |at: usize| weights[at] / (2 * won[at] + 1) as f64;
+        let claim = |at: usize| weights[at] / divisors[at];
         let first =
             (0..weights.len()).reduce(|best, at| if claim(at) > claim(best) { at } else { best });
         if let Some(first) = first {
             won[first] += 1;
+            divisors[first] += 2.0;
         }
     }
     won
@@ -313,15 +322,16 @@ fn apportion(seats: usize, weights: &[f64]) -> Vec<usize> {
 /// Jump consistent hashing (Lamping and Veach, 2014): one more node takes `1/n` of the keys, and no key moves between the
 /// others.
 fn jump(mut key: u64, nodes: usize) -> usize {
-    let (mut node, mut next) = (0, 0_u64);
-    while next < nodes as u64 {
+    let (mut node, mut next) = (0, 0);
+    while next < nodes {
         node = next;
         key = key.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
-        // 31 random bits: exact as a float, and at least 1.
-        let random = ((key >> 33) + 1) as f64;
-        next = ((node + 1) as f64 * ((1_u64 << 31) as f64 / random)) as u64;
+        // The paper divides by a random number of 31 bits; in whole numbers the result is the same and certain.
+        let random = u128::from((key >> 33) + 1);
+        let jumped = (node as u128 + 1) * (1 << 31) / random;
+        next = usize::try_from(jumped).unwrap_or(usize::MAX);
     }
-    node as usize
+    node
 }
 
 /// The finaliser of `SplitMix64`: small or similar numbers become unlike.
@@ -329,4 +339,217 @@ fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pops: usize) -> TopologySettings {
+        TopologySettings {
+            pops,
+            nodes_per_pop: 1,
+            nodes_per_regional: 1,
+            placement: Placement::ByKey,
+            shield: None,
+        }
+    }
+
+    fn behind_shield(shield: &str) -> Result<Topology, TopologyError> {
+        let shield = Some(shield.to_owned());
+        Topology::new(TopologySettings {
+            shield,
+            ..settings(100)
+        })
+    }
+
+    fn count(topology: &Topology, region: Region) -> usize {
+        let in_region = |pop: &&Pop| pop.region == region;
+        topology.pops.iter().filter(in_region).count()
+    }
+
+    #[test]
+    fn pops_are_spread_over_the_regions_by_their_shares() {
+        let topology = Topology::new(settings(600)).unwrap();
+        assert_eq!(topology.pops.len(), 600);
+        for (region, share) in Region::SHARES {
+            let exact = 6 * usize::try_from(share).unwrap();
+            let count = count(&topology, region);
+            assert!(count.abs_diff(exact) <= 1, "{region:?}: {count} of {exact}");
+        }
+        assert_eq!(
+            Region::SHARES.map(|(_, share)| share).iter().sum::<u32>(),
+            100
+        );
+    }
+
+    #[test]
+    fn any_count_of_pops_gives_names_of_its_own_and_weights_that_sum_up_to_1() {
+        for pops in [1, 2, 7, 13, 100, 333, POPS_MAX] {
+            let topology = Topology::new(settings(pops)).unwrap();
+            let names: std::collections::BTreeSet<&str> =
+                topology.pops.iter().map(|pop| pop.name.as_str()).collect();
+            assert_eq!(names.len(), pops);
+            for (region, _) in Region::SHARES {
+                let weights = topology.pops_for(region);
+                let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+                assert!((sum - 1.0).abs() < 1e-9, "{region:?} of {pops}: {sum}");
+                assert!(weights.windows(2).all(|pair| pair[0].1 > pair[1].1));
+            }
+        }
+    }
+
+    #[test]
+    fn pop_names_look_like_cloudfronts() {
+        let topology = Topology::new(settings(POPS_MAX)).unwrap();
+        for pop in &topology.pops {
+            let (code, rest) = pop.name.split_at(3);
+            let (site, unit) = rest.split_once("-P").unwrap_or_default();
+            let is_code = code.bytes().all(|byte| byte.is_ascii_uppercase());
+            let is_site = site.len() == 2 && site.parse::<u8>().is_ok();
+            let is_unit = matches!(unit, "1" | "2" | "3" | "4" | "5");
+            assert!(is_code && is_site && is_unit, "{}", pop.name);
+        }
+        let has = |name: &str| topology.pops.iter().any(|pop| pop.name == name);
+        assert!(has("FRA50-P1") && has("NRT50-P1") && has("GRU50-P1"));
+    }
+
+    #[test]
+    fn viewers_of_a_region_without_pops_go_to_a_neighbour() {
+        let topology = Topology::new(settings(2)).unwrap();
+        let regions: Vec<Region> = topology.pops.iter().map(|pop| pop.region).collect();
+        assert_eq!(regions, [Region::NorthAmerica, Region::Europe]);
+        assert_eq!(topology.pops_for(Region::SouthAmerica), [(0, 1.0)]);
+        assert_eq!(topology.pops_for(Region::AfricaMiddleEast), [(1, 1.0)]);
+        assert_eq!(topology.pops_for(Region::Japan), [(0, 1.0)]);
+    }
+
+    #[test]
+    fn every_city_has_a_regional_edge_cache_and_every_shield_stands_on_one() {
+        let is_regional = |name: &str| REGIONALS.iter().any(|(regional, _)| *regional == name);
+        for city in CITIES {
+            assert!(is_regional(city.regional), "{}", city.code);
+        }
+        for name in SHIELD_REGIONS {
+            assert!(is_regional(name), "{name}");
+        }
+        for (of, instead) in SHIELD_SUBSTITUTES {
+            assert!(SHIELD_REGIONS.contains(&instead), "{of}");
+            assert!(!SHIELD_REGIONS.contains(&of), "{of}");
+        }
+        let codes: std::collections::BTreeSet<&str> = CITIES.iter().map(|city| city.code).collect();
+        assert_eq!(codes.len(), CITIES.len());
+        assert_eq!(
+            Topology::new(settings(POPS_MAX)).unwrap().regionals.len(),
+            13
+        );
+    }
+
+    #[test]
+    fn only_the_regionals_that_are_used_exist_and_the_shield_is_one_of_them() {
+        let one = Topology::new(settings(1)).unwrap();
+        assert_eq!(one.regionals.len(), 1);
+        let shielded = Topology::new(TopologySettings {
+            shield: Some("sa-east-1".to_owned()),
+            ..settings(1)
+        });
+        let shielded = shielded.unwrap();
+        let shield = &shielded.regionals[shielded.shield.unwrap()];
+        assert_eq!((shield.name, shielded.regionals.len()), ("sa-east-1", 2));
+    }
+
+    #[test]
+    fn a_shield_stands_only_where_it_is_offered_and_the_message_says_where_instead() {
+        let message = |region: &str| behind_shield(region).unwrap_err().to_string();
+        assert_eq!(
+            message("us-west-1"),
+            "Origin Shield is not offered in `us-west-1`; for an origin there use `us-west-2`"
+        );
+        assert!(message("eu-central-2").ends_with("eu-west-1, eu-west-2, sa-east-1"));
+        for region in SHIELD_REGIONS {
+            assert!(behind_shield(region).is_ok(), "{region}");
+        }
+    }
+
+    #[test]
+    fn the_way_to_the_shield_is_an_extra_hop_only_from_other_regionals() {
+        let topology = behind_shield("eu-central-1").unwrap();
+        let hop = |code: &str| {
+            let is_there = |pop: &Pop| pop.name.starts_with(code);
+            topology.shield_hop(topology.pops.iter().position(is_there).unwrap())
+        };
+        assert!(
+            !hop("FRA"),
+            "T46: its own regional edge cache is the shield"
+        );
+        assert!(hop("IAD") && hop("LHR"), "T46");
+        assert!(
+            !Topology::new(settings(9)).unwrap().shield_hop(0),
+            "T46: without one"
+        );
+    }
+
+    #[test]
+    fn counts_out_of_their_limits_are_refused_by_name() {
+        let refused = |settings: TopologySettings| Topology::new(settings).unwrap_err().to_string();
+        assert_eq!(refused(settings(0)), "`pops` is 0; it must be 1 to 750");
+        assert_eq!(refused(settings(751)), "`pops` is 751; it must be 1 to 750");
+        let nodes_per_pop = 0;
+        let none = TopologySettings {
+            nodes_per_pop,
+            ..settings(1)
+        };
+        assert_eq!(refused(none), "`nodes_per_pop` is 0; it must be at least 1");
+        let nodes_per_regional = 0;
+        let none = TopologySettings {
+            nodes_per_regional,
+            ..settings(1)
+        };
+        assert_eq!(
+            refused(none),
+            "`nodes_per_regional` is 0; it must be at least 1"
+        );
+    }
+
+    #[test]
+    fn one_more_node_takes_its_share_of_the_keys_and_moves_no_other() {
+        let topology = Topology::new(settings(1)).unwrap();
+        let keys = 20_000_u64;
+        for nodes in 1..16 {
+            let node = |nodes, key| topology.node(nodes, key, 0);
+            let moved: Vec<u64> = (0..keys)
+                .filter(|key| node(nodes, *key) != node(nodes + 1, *key))
+                .collect();
+            assert!(
+                moved.iter().all(|key| node(nodes + 1, *key) == nodes),
+                "to the new one only"
+            );
+            let expected = keys / (nodes as u64 + 1);
+            let count = moved.len() as u64;
+            assert!(
+                count.abs_diff(expected) < expected / 10,
+                "{count} of {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn by_key_the_connection_does_not_matter_and_the_other_way_round() {
+        let by_key = Topology::new(settings(1)).unwrap();
+        let placement = Placement::ByConnection;
+        let by_connection = Topology::new(TopologySettings {
+            placement,
+            ..settings(1)
+        });
+        let by_connection = by_connection.unwrap();
+        for seed in 0..1_000 {
+            assert_eq!(by_key.node(8, 5, seed), by_key.node(8, 5, 0));
+            assert_eq!(by_connection.node(8, seed, 5), by_connection.node(8, 0, 5));
+        }
+        let mut used: Vec<usize> = (0..1_000).map(|c| by_connection.node(8, 0, c)).collect();
+        used.sort_unstable();
+        used.dedup();
+        assert_eq!(used, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(by_key.node(1, 99, 99), 0);
+    }
 }

@@ -15,7 +15,7 @@ use hyper::body::{Body as _, Incoming};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use rand::{Rng as _, SeedableRng as _};
-use rand_distr::{Distribution as _, LogNormal};
+use rand_distr::{Distribution as _, StandardNormal};
 use rand_pcg::Pcg64;
 use tokio::sync::Notify;
 
@@ -39,6 +39,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Entries of a page, at most and by default.
 const ITEMS_MAX: usize = 100;
 
+/// Timers count milliseconds: one that fires early would find nothing due.
+const TIMER_STEP: Duration = Duration::from_millis(1);
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// The control plane of one distribution.
@@ -57,6 +60,8 @@ struct Books {
     /// Every batch effective up to here has reached the engine.
     applied: Moment,
     draws: Pcg64,
+    /// Of request ids: apart, so that questions do not change the delays of the same seed.
+    ids: Pcg64,
 }
 
 impl Control {
@@ -77,6 +82,7 @@ impl Control {
                 ledger: Ledger::default(),
                 applied: Moment::default(),
                 draws: Pcg64::seed_from_u64(delays.seed),
+                ids: Pcg64::seed_from_u64(!delays.seed),
             }),
             accepted: Notify::new(),
         }
@@ -91,7 +97,12 @@ impl Control {
     pub(super) async fn apply(self: Arc<Self>) {
         loop {
             let accepted = self.accepted.notified();
-            match self.apply_due() {
+            let next = {
+                let mut books = self.books();
+                let now = self.now(&books);
+                self.apply_until(&mut books, now)
+            };
+            match next {
                 None => accepted.await,
                 Some(wait) => {
                     let _sooner = tokio::time::timeout(wait, accepted).await;
@@ -100,33 +111,34 @@ impl Control {
         }
     }
 
-    /// Applies what is due, and says how long it is until something else is.
-    fn apply_due(&self) -> Option<Duration> {
-        let mut books = self.books();
-        let now = self.now();
+    /// Applies what is due, and says how long it is until something else is. Under the lock, so that nobody is told
+    /// `Completed` before it is so.
+    fn apply_until(&self, books: &mut Books, now: Moment) -> Option<Duration> {
         let since = std::mem::replace(&mut books.applied, now);
         let due = books.ledger.due(since, now);
         if !due.is_empty() {
-            // Under the lock, so that nobody is told `Completed` before it is so.
             let objects = self.engine.invalidate(&due);
             tracing::info!(items = due.len(), objects, "invalidated {objects} objects");
         }
         let waiting = books.ledger.list().map(|batch| batch.effective);
         let next = waiting.filter(|moment| *moment > now).min()?;
-        Some(next.since(now) + Duration::from_millis(1)) // timers count milliseconds
+        Some(next.since(now) + TIMER_STEP)
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> Moment {
-        Moment::default().after(self.engine.uptime())
+    /// Never before what was applied already: a batch must not fall between two looks.
+    fn now(&self, books: &Books) -> Moment {
+        Moment::default()
+            .after(self.engine.uptime())
+            .max(books.applied)
     }
 
     /// The time of day at a moment.
-    fn date(&self, moment: Moment) -> Timestamp {
-        let (now, today) = (self.now(), (self.clock)());
+    fn date(&self, moment: Moment, now: Moment) -> Timestamp {
+        let today = (self.clock)();
         let ago = jiff::SignedDuration::try_from(now.since(moment)).unwrap_or_default();
         today.checked_sub(ago).unwrap_or(today)
     }
@@ -146,7 +158,7 @@ impl Control {
 
     /// In the form of a UUID.
     fn request_id(&self) -> String {
-        let id: u128 = self.books().draws.random();
+        let id: u128 = self.books().ids.random();
         let hex = format!("{id:032x}");
         let parts = [
             &hex[..8],
@@ -200,20 +212,22 @@ impl Control {
             return Err(Refusal::MISSING_BODY);
         }
         let asked = xml::read_batch(&body)?;
-        let batch = {
+        let (batch, text) = {
             let mut books = self.books();
             let delay = self.delays.draw(&mut books.draws);
-            // Strictly after what was applied last, so that no batch falls between two looks.
-            let now = self
-                .now()
-                .max(books.applied.after(Duration::from_micros(1)));
-            books
+            let now = self.now(&books);
+            let batch = books
                 .ledger
-                .create(&asked.caller_reference, &asked.paths, delay, now)?
+                .create(&asked.caller_reference, &asked.paths, delay, now)?;
+            // With no delay configured it has taken effect before the answer.
+            let at_once = delay.effective.is_zero().then_some(batch.effective);
+            let now = now.max(at_once.unwrap_or(now));
+            self.apply_until(&mut books, now);
+            let text = xml::invalidation(&self.seen(&batch, now));
+            (batch, text)
         };
-        self.apply_due(); // with no delay configured it has taken effect before the answer
         self.accepted.notify_one();
-        let mut response = document(StatusCode::CREATED, xml::invalidation(&self.seen(&batch)));
+        let mut response = document(StatusCode::CREATED, text);
         let host = host.as_ref().and_then(|host| host.to_str().ok());
         let location = format!(
             "http://{}{ROOT}distribution/{}/invalidation/{}",
@@ -228,59 +242,53 @@ impl Control {
     }
 
     fn get(&self, id: &str) -> Result<Response<Full<Bytes>>, Refusal> {
-        self.apply_due();
-        let batch = self.books().ledger.get(id)?.clone();
-        Ok(document(
-            StatusCode::OK,
-            xml::invalidation(&self.seen(&batch)),
-        ))
+        let mut books = self.books();
+        let now = self.now(&books);
+        self.apply_until(&mut books, now);
+        let seen = self.seen(books.ledger.get(id)?, now);
+        Ok(document(StatusCode::OK, xml::invalidation(&seen)))
     }
 
     fn list(&self, query: &str) -> Result<Response<Full<Bytes>>, Refusal> {
         let page = Page::read(query)?;
-        self.apply_due();
-        let batches: Vec<Batch> = self.books().ledger.list().cloned().collect();
-        let after_marker = match &page.marker {
-            None => 0,
-            Some(marker) => {
-                let at = batches.iter().position(|batch| batch.id == *marker);
-                at.ok_or_else(|| {
-                    Refusal::bad_argument(
-                        "The parameter Marker is not an invalidation of this distribution.",
-                    )
-                })? + 1
-            }
+        let mut books = self.books();
+        let now = self.now(&books);
+        self.apply_until(&mut books, now);
+        let mut batches = books.ledger.list();
+        if let Some(marker) = &page.marker
+            && !batches.any(|batch| batch.id == *marker)
+        {
+            let why = "The parameter Marker is not an invalidation of this distribution.";
+            return Err(Refusal::bad_argument(why));
+        }
+        let shown = batches.by_ref().take(page.items_max);
+        let shown: Vec<xml::Seen<'_>> = shown.map(|batch| self.seen(batch, now)).collect();
+        let list = xml::List {
+            marker: page.marker.as_deref().unwrap_or_default(),
+            items_max: page.items_max,
+            is_truncated: batches.next().is_some(),
+            shown: &shown,
         };
-        let rest = &batches[after_marker..];
-        let shown = &rest[..rest.len().min(page.items_max)];
-        let seen: Vec<xml::Seen<'_>> = shown.iter().map(|batch| self.seen(batch)).collect();
-        let is_truncated = shown.len() < rest.len();
-        Ok(document(
-            StatusCode::OK,
-            xml::list(&xml::List {
-                marker: page.marker.as_deref().unwrap_or_default(),
-                items_max: page.items_max,
-                is_truncated,
-                shown: &seen,
-            }),
-        ))
+        Ok(document(StatusCode::OK, xml::list(&list)))
     }
 
     /// A batch as it is told now.
-    fn seen<'a>(&self, batch: &'a Batch) -> xml::Seen<'a> {
+    fn seen<'a>(&self, batch: &'a Batch, now: Moment) -> xml::Seen<'a> {
         xml::Seen {
             batch,
-            is_completed: self.now() >= batch.completed,
-            created: self.date(batch.created),
+            is_completed: batch.completed <= now,
+            created: self.date(batch.created, now),
         }
     }
 }
 
 impl InvalidationDelays {
-    /// How long one batch takes. It is never reported complete before it is effective.
+    /// How long one batch takes. Both parts come from one draw: a batch that is slow to take effect is slow to be
+    /// reported, and is never reported before.
     fn draw(&self, draws: &mut Pcg64) -> Delay {
-        let effective = draw(self.effective, draws);
-        let completed = draw(self.completed, draws).max(effective);
+        let normal: f64 = StandardNormal.sample(draws);
+        let effective = self.effective.at(normal);
+        let completed = self.completed.at(normal).max(effective);
         Delay {
             effective,
             completed,
@@ -288,16 +296,18 @@ impl InvalidationDelays {
     }
 }
 
-fn draw(spread: Spread, draws: &mut Pcg64) -> Duration {
-    /// The 95th percentile of the standard normal distribution.
-    const Z95: f64 = 1.644_853_627;
-    let (median, p95) = (spread.median.as_secs_f64(), spread.p95.as_secs_f64());
-    if median <= 0.0 || p95 <= median {
-        return spread.median;
+impl Spread {
+    /// The lognormal value at so many standard deviations from the median.
+    fn at(self, normal: f64) -> Duration {
+        /// The 95th percentile of the standard normal distribution.
+        const Z95: f64 = 1.644_853_626_951_472_2;
+        let (median, p95) = (self.median.as_secs_f64(), self.p95.as_secs_f64());
+        if median <= 0.0 || p95 <= median {
+            return self.median;
+        }
+        let seconds = median * (p95 / median).powf(normal / Z95);
+        Duration::try_from_secs_f64(seconds).unwrap_or(self.p95)
     }
-    let seconds = LogNormal::new(median.ln(), (p95 / median).ln() / Z95)
-        .map_or(median, |distribution| distribution.sample(draws));
-    Duration::try_from_secs_f64(seconds).unwrap_or(spread.p95)
 }
 
 /// `MaxItems` and `Marker`.
@@ -423,6 +433,83 @@ impl From<InvalidationError> for Refusal {
             status,
             code,
             message: error.to_string().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn delays(effective: (u32, u32), completed: (u32, u32)) -> InvalidationDelays {
+        let spread = |(median, p95)| Spread {
+            median: SECOND * median,
+            p95: SECOND * p95,
+        };
+        InvalidationDelays {
+            effective: spread(effective),
+            completed: spread(completed),
+            seed: 7,
+        }
+    }
+
+    fn draws(of: InvalidationDelays, count: usize) -> Vec<Delay> {
+        let mut draws = Pcg64::seed_from_u64(of.seed);
+        (0..count).map(|_| of.draw(&mut draws)).collect()
+    }
+
+    #[test]
+    fn half_of_all_delays_are_below_the_median_and_95_of_100_below_the_percentile() {
+        let drawn = draws(delays((2, 5), (10, 25)), 20_000);
+        let below = |is: &dyn Fn(&Delay) -> bool| drawn.iter().filter(|delay| is(delay)).count();
+        for (count, expected) in [
+            (below(&|delay| delay.effective < SECOND * 2), 10_000),
+            (below(&|delay| delay.effective < SECOND * 5), 19_000),
+            (below(&|delay| delay.completed < SECOND * 10), 10_000),
+            (below(&|delay| delay.completed < SECOND * 25), 19_000),
+        ] {
+            assert!(count.abs_diff(expected) < 200, "{count} {expected}");
+        }
+    }
+
+    #[test]
+    fn equal_percentiles_are_always_that_long_and_zeros_at_once() {
+        for delay in draws(delays((3, 3), (0, 0)), 100) {
+            assert_eq!(delay.effective, SECOND * 3);
+            assert_eq!(delay.completed, delay.effective, "never reported before");
+        }
+        let at_once = draws(delays((0, 0), (0, 0)), 1);
+        assert_eq!(
+            (at_once[0].effective, at_once[0].completed),
+            (Duration::ZERO, Duration::ZERO)
+        );
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_delays() {
+        let of = delays((2, 5), (10, 25));
+        assert_eq!(draws(of, 50), draws(of, 50));
+        let other = InvalidationDelays { seed: 8, ..of };
+        assert_ne!(draws(of, 50), draws(other, 50));
+    }
+
+    #[test]
+    fn a_page_is_read_from_its_query_and_never_longer_than_100() {
+        let read = |query: &str| {
+            let page = Page::read(query).map_err(|refusal| refusal.code)?;
+            Ok((page.items_max, page.marker))
+        };
+        assert_eq!(read(""), Ok((100, None)));
+        assert_eq!(
+            read("MaxItems=7&Marker=I%31"),
+            Ok((7, Some("I1".to_owned())))
+        );
+        assert_eq!(read("Marker=&Other=1"), Ok((100, None)));
+        assert_eq!(read("MaxItems=1000"), Ok((100, None)));
+        for wrong in ["MaxItems=0", "MaxItems=-1", "MaxItems=", "MaxItems=x"] {
+            assert_eq!(read(wrong), Err("InvalidArgument"), "{wrong}");
         }
     }
 }

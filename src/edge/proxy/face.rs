@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, Entry, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -191,10 +191,7 @@ impl Connection {
             connection: self.number,
             http_1_0: request.version() == Version::HTTP_10,
         };
-        let mut exchange = self.face.engine.handle(viewer, request).await;
-        if exchange.response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            close(exchange.response.headers_mut()); // fact 42
-        }
+        let exchange = self.face.engine.handle(viewer, request).await;
         match noted {
             Some(noted) => self.count(noted, exchange, pop),
             None => exchange
@@ -316,14 +313,10 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         headers.insert(X_CACHE, XCache::Error.to_value());
         if self == Self::NoHost {
-            close(headers); // it may be the rest of something else
+            headers.insert(CONNECTION, HeaderValue::from_static("close")); // it may be the rest of something else
         }
         response
     }
-}
-
-fn close(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// A POP by its index or its name.

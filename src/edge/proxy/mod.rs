@@ -1,11 +1,11 @@
 //! `headwater edge`: a real caching proxy, POP → regional edge cache → optional Origin Shield → origin, with real bytes.
 //!
 //! Owns the running edge. Every decision is `edge/policy`'s; here bytes move. Never claims to be CloudFront. Read in the
-//! order of a request: `face.rs` (the listener, which POP, the log line), `engine.rs` (the layers), `node.rs` (one cache),
-//! `fill.rs` (one fetch and those who stream along), `origin.rs` and `upstream.rs` (what is behind), `object.rs` (what is
-//! kept), `bodies.rs` and `disk.rs` (where its bytes are), `compress.rs`,
-//! `respond.rs` and `body.rs` (what the viewer gets), `stats.rs`
-//! (what is counted); beside them `api.rs` (CloudFront's invalidation API).
+//! order of a request: `face.rs` (the listener, which POP), `engine.rs` (the layers), `node.rs` (one cache), `fill.rs` (one
+//! fetch and those who stream along), `origin.rs` and `upstream.rs` (what is behind), `object.rs` (what is kept),
+//! `bodies.rs` and `disk.rs` (where its bytes are), `compress.rs`, `respond.rs` and `body.rs` (what the viewer gets),
+//! `stats.rs` (what is counted), `counted.rs` and `log.rs` (what is written of it), `stall.rs` (when a viewer is given up);
+//! beside them `api.rs` (CloudFront's invalidation API).
 
 pub mod api;
 mod bodies;

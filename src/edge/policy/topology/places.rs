@@ -1,7 +1,7 @@
 //! E-9: the places of the model: cities with POPs, regional edge caches, Regions of Origin Shield.
 //!
-//! Owns the tables. Never says what the real network looks like today: AWS publishes neither which POP uses which regional
-//! edge cache nor how many POPs a city has, so that the mapping is by nearness.
+//! Owns the tables. Never claims to be the network of today: AWS publishes neither which POP uses which regional edge
+//! cache nor how many POPs a city has, so that the mapping is by nearness.
 
 use super::Region;
 use super::Region::{
@@ -18,8 +18,8 @@ pub(super) struct City {
     pub(super) regional: &'static str,
 }
 
-/// The 13 regional edge caches that AWS lists (fact 55): Virginia, Ohio, California and Oregon; São Paulo; Frankfurt,
-/// Ireland and London; Mumbai, Seoul, Singapore and Tokyo; Sydney.
+/// 13 regional edge caches, as many as AWS counts (fact 55): the 12 Regions of Origin Shield, which stands on one
+/// (fact 56), and Northern California. The count is documented; that the 13th is this one is an assumption.
 pub(super) const REGIONALS: [(&str, Region); 13] = [
     ("us-east-1", NorthAmerica),
     ("us-east-2", NorthAmerica),
