@@ -22,8 +22,10 @@ pub enum Front {
     Direct,
     /// `headwater edge`: POPs, regional caches, Origin Shield.
     Edge,
-    /// nginx with `proxy_cache`, `proxy_cache_lock` and `slice`.
+    /// nginx with `proxy_cache` and `proxy_cache_lock`: an object is kept whole, and a miss of a range fetches all of it.
     Nginx,
+    /// The same with `slice`: parts are kept, and each costs a subrequest.
+    NginxSlice,
     /// Varnish, everything in memory.
     Varnish,
 }
@@ -34,6 +36,7 @@ impl Front {
         let all = [
             (Self::Edge, Contestant::Headwater),
             (Self::Nginx, Contestant::Nginx),
+            (Self::NginxSlice, Contestant::Nginx),
             (Self::Varnish, Contestant::Varnish),
         ];
         let chosen = all.into_iter().filter(|(_, who)| options.has(*who));
@@ -50,7 +53,8 @@ impl Front {
         match self {
             Self::Direct => Ok(None),
             Self::Edge => edge(site, cores, origin).map(Some),
-            Self::Nginx => nginx(site, cores, origin).map(Some),
+            Self::Nginx => nginx(site, cores, origin, "").map(Some),
+            Self::NginxSlice => nginx(site, cores, origin, SLICES).map(Some),
             Self::Varnish => varnish(site, cores, origin).map(Some),
         }
     }
@@ -62,6 +66,7 @@ impl fmt::Display for Front {
             Self::Direct => "none",
             Self::Edge => "headwater edge",
             Self::Nginx => "nginx proxy_cache",
+            Self::NginxSlice => "nginx, slice 1m",
             Self::Varnish => "varnish",
         })
     }
@@ -83,17 +88,26 @@ fn edge(site: &Site, cores: &Cores, origin: SocketAddr) -> Result<Server, Failur
     Server::that_says_where(site, cores, command)
 }
 
-fn nginx(site: &Site, cores: &Cores, origin: SocketAddr) -> Result<Server, Failure> {
+fn nginx(site: &Site, cores: &Cores, origin: SocketAddr, slices: &str) -> Result<Server, Failure> {
     Server::on_a_free_port("nginx", site, cores, |prefix, address| {
         let config = prefix.join("nginx.conf");
-        fs::write(&config, nginx_config(prefix, address, origin))?;
+        fs::write(&config, nginx_config(prefix, address, origin, slices))?;
         Ok(nginx_command(prefix, &config))
     })
 }
 
-/// Slices of 1 MiB, the size of nginx's own example: a device that breaks off then costs at most a slice, and a range is
-/// answered from those that are there.
-fn nginx_config(prefix: &Path, address: SocketAddr, origin: SocketAddr) -> String {
+/// The size of nginx's own example. The other way of keeping parts, `proxy_cache_key` with `$http_range`, would fetch
+/// what a resumed download asks for a second time.
+const SLICES: &str = "location /artifacts/ {
+            slice 1m;
+            proxy_cache_key $uri$slice_range;
+            proxy_set_header Connection \"\";
+            proxy_set_header Range $slice_range;
+            proxy_cache_valid 200 206 1h;
+            proxy_pass http://origin;
+        }";
+
+fn nginx_config(prefix: &Path, address: SocketAddr, origin: SocketAddr, slices: &str) -> String {
     let (prefix, user) = (prefix.display(), nginx_user());
     format!(
         r#"daemon off;
@@ -133,13 +147,7 @@ http {{
         proxy_cache_lock_age 60s;
         proxy_cache_use_stale updating;
         add_header X-Cache $upstream_cache_status;
-        location /artifacts/ {{
-            slice 1m;
-            proxy_cache_key $uri$slice_range;
-            proxy_set_header Range $slice_range;
-            proxy_cache_valid 200 206 1h;
-            proxy_pass http://origin;
-        }}
+        {slices}
         location / {{
             proxy_cache_key $uri;
             proxy_pass http://origin;

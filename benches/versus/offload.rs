@@ -25,9 +25,16 @@ use crate::{Failure, Options, cleanup, median};
 
 /// How much less processor time an origin behind the edge may need at a thousand devices.
 const PROMISED_CPU_RATIO: f64 = 100.0;
+const PROMISED_DEVICES: f64 = 1000.0;
+
+/// What a device asks for: the channel, the release document and the artifact. Each is filled once.
+const OBJECTS: f64 = 3.0;
 
 /// How often open connections are counted: the kernel walks its whole table for it.
 const COUNT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// From here on a lost tick or two are below ten percent.
+const TICKS_ENOUGH: Duration = Duration::from_millis(200);
 
 /// Longer than the slowest front takes on a busy machine.
 const FLEET_TIME_MAX: Duration = Duration::from_secs(600);
@@ -121,10 +128,12 @@ impl Bench<'_> {
             None => Ok(Duration::ZERO),
         };
         let counted_before = settled(origin)?;
-        let (front_before, exact_before) = (front_cpu()?, origin.subject.cpu_exact()?);
+        let (front_before, origin_before) = (front_cpu()?, origin.subject.cpu()?);
+        let threads_before = origin.subject.threads()?;
         let fleet = self.fleet(address, self.devices)?;
         // Before the origin is asked for its counters, which costs it more than a fill.
-        let exact = origin.subject.cpu_exact()?.saturating_sub(exact_before);
+        let threads = origin.subject.threads()?.since(&threads_before);
+        let ticks = origin.subject.cpu()?.saturating_sub(origin_before);
         let front_cpu_s = front_cpu()?.saturating_sub(front_before).as_secs_f64();
         let counted = settled(origin)?;
         let number = |path: &str| {
@@ -136,7 +145,8 @@ impl Bench<'_> {
             device_bytes: number("/bytes")?,
             origin_requests: counted.requests - counted_before.requests,
             origin_bytes: counted.bytes - counted_before.bytes,
-            origin_cpu_ms: exact.as_secs_f64() * 1e3,
+            // Ticks know of threads that ended; but a fill costs less than one of them.
+            origin_cpu_ms: if ticks < TICKS_ENOUGH { threads } else { ticks }.as_secs_f64() * 1e3,
             origin_connections: fleet.connections_peak,
             front_cpu_s,
             p50_ms: number("/update_ms/p50")?,
@@ -257,9 +267,12 @@ fn report(fronts: &[(Front, Vec<Sample>)]) -> Table {
         let mebibytes = |bytes: f64| table::figure(bytes / f64::from(1 << 20));
         let ratio = direct / of(|it| it.origin_cpu_ms);
         let promise = match front {
-            Front::Edge if ratio >= PROMISED_CPU_RATIO => "CPU ≥ 100 × met",
-            Front::Edge => "CPU ≥ 100 × MISSED",
-            _ => "",
+            Front::Edge => judge(
+                ratio,
+                of(|it| it.origin_requests),
+                of(|it| it.device_requests),
+            ),
+            _ => String::new(),
         };
         table.row([
             front.to_string(),
@@ -278,8 +291,17 @@ fn report(fronts: &[(Front, Vec<Sample>)]) -> Table {
             table::figure(of(|it| it.front_cpu_s)),
             table::figure(of(|it| it.p50_ms)),
             table::figure(of(|it| it.p99_ms)),
-            promise.to_owned(),
+            promise,
         ]);
     }
     table
+}
+
+fn judge(ratio: f64, filled: f64, asked: f64) -> String {
+    let met = |is_met| if is_met { "met" } else { "MISSED" };
+    let fills = format!("1 fill per object {}", met(filled <= OBJECTS));
+    if asked < PROMISED_DEVICES * OBJECTS {
+        return fills; // too few devices for the other one
+    }
+    format!("{fills}, CPU ≥ 100 × {}", met(ratio >= PROMISED_CPU_RATIO))
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the reading of those files. Never decides when to look.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,20 @@ pub struct Subject {
     folders: Vec<PathBuf>,
     /// A thread has none of its own.
     has_memory: bool,
+}
+
+/// Processor time by thread, in nanoseconds: for costs below a clock tick, of which `cpu` may lose two.
+#[derive(Clone, Default, Debug)]
+pub struct Threads(BTreeMap<PathBuf, u64>);
+
+impl Threads {
+    /// What was used since then. What threads used that ended meanwhile is missing.
+    pub fn since(&self, before: &Self) -> Duration {
+        let used = self.0.iter().map(|(thread, nanos)| {
+            nanos.saturating_sub(before.0.get(thread).copied().unwrap_or_default())
+        });
+        Duration::from_nanos(used.sum())
+    }
 }
 
 /// Resident memory in bytes.
@@ -57,21 +72,19 @@ impl Subject {
         }
     }
 
-    /// Processor time of the threads that are running, to the nanosecond: for costs below a clock tick.
-    pub fn cpu_exact(&self) -> Result<Duration, Failure> {
-        let mut nanos = 0;
+    /// Processor time of each thread that is running, to the nanosecond.
+    pub fn threads(&self) -> Result<Threads, Failure> {
+        let mut threads = Threads::default();
         for folder in &self.folders {
             for task in fs::read_dir(folder.join("task")).map_err(|error| gone(folder, &error))? {
+                let task = task?.path();
                 // A thread that ends while we look has its time in what `cpu` says.
-                let stat = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-                nanos += stat
-                    .split(' ')
-                    .next()
-                    .and_then(|it| it.parse::<u64>().ok())
-                    .unwrap_or_default();
+                let stat = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+                let nanos = stat.split(' ').next().and_then(|it| it.parse().ok());
+                threads.0.insert(task, nanos.unwrap_or_default());
             }
         }
-        Ok(Duration::from_nanos(nanos))
+        Ok(threads)
     }
 
     /// Processor time in user and kernel mode since the start, ended threads too.
