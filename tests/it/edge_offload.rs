@@ -240,10 +240,7 @@ impl Gate {
 /// Copies until either side ends; behind the first `bytes_before` only through an open gate.
 fn pass(mut from: TcpStream, mut to: TcpStream, bytes_before: u64, gate: &Gate) {
     let (mut buffer, mut passed) = ([0; 16 * 1024], 0);
-    loop {
-        let Ok(count @ 1..) = from.read(&mut buffer) else {
-            break;
-        };
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
         passed += count as u64;
         if passed > bytes_before {
             gate.wait();

@@ -4,6 +4,7 @@
 //! Against a real origin where the figures of both sides have to agree, against the scripted edge of `device/edge.rs`
 //! where something has to go wrong.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,19 +44,23 @@ fn origin_of(bodies: &[(&str, &[u8])]) -> (Origin, Arc<StoreDir>) {
 }
 
 /// What the origin says of itself, once it has counted all `requests`: an answer is counted after its last byte left.
-fn counted(origin: &Origin, requests: f64) -> std::collections::BTreeMap<String, f64> {
+fn counted(origin: &Origin, requests: u64) -> BTreeMap<String, f64> {
     poll(PATIENCE, "the origin has counted every answer", || {
         let now = metrics(origin);
-        let all: f64 = requests_in(&now);
-        (all >= requests).then_some(now)
+        (requests_in(&now) >= requests).then_some(now)
     })
 }
 
-fn requests_in(metrics: &std::collections::BTreeMap<String, f64>) -> f64 {
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "metrics print counts as decimals"
+)]
+fn requests_in(metrics: &BTreeMap<String, f64>) -> u64 {
     metrics
         .iter()
         .filter(|(series, _)| series.starts_with("headwater_requests_total"))
-        .map(|(_, count)| count)
+        .map(|(_, count)| *count as u64)
         .sum()
 }
 
@@ -69,8 +74,8 @@ fn documents_of(origin: &Origin) -> u64 {
 }
 
 #[track_caller]
-fn assert_devices(report: &Value, expected: Value) {
-    assert_eq!(report["devices"], expected, "{report:#}");
+fn assert_devices(report: &Value, expected: &Value) {
+    assert_eq!(report["devices"], *expected, "{report:#}");
 }
 
 fn all_verified(count: u64) -> Value {
@@ -82,13 +87,13 @@ fn two_hundred_devices_verify_every_byte_and_the_origin_counts_the_same() {
     let body = fixture::bytes(21, SIZE);
     let (origin, _store) = origin_of(&[("app.bin", &body)]);
     let documents = documents_of(&origin);
-    let before = requests_in(&counted(&origin, 2.0));
+    let before = requests_in(&counted(&origin, 2));
     let report = load(
         &of_origin(&origin),
         &[&AMPLE[..], &["--devices", "200", "--concurrency", "50"]].concat(),
     );
     let report = report.ok().json();
-    assert_devices(&report, all_verified(200));
+    assert_devices(&report, &all_verified(200));
     assert_eq!(report["ended"], "all_done");
     assert_eq!(report["requests"], 600);
     assert_eq!(report["statuses"], json!({"200": 600}));
@@ -101,8 +106,8 @@ fn two_hundred_devices_verify_every_byte_and_the_origin_counts_the_same() {
         (&report["errors"], &report["error_rate"]),
         (&json!({}), &json!(0.0))
     );
-    let now = counted(&origin, before + 600.0);
-    assert_eq!(requests_in(&now), before + 600.0);
+    let now = counted(&origin, before + 600);
+    assert_eq!(requests_in(&now), before + 600);
 }
 
 #[test]
@@ -114,7 +119,7 @@ fn devices_that_break_off_resume_where_they_were_and_fetch_no_byte_twice() {
     let report = load(&of_origin(&origin), &[&AMPLE[..], &arguments].concat())
         .ok()
         .json();
-    assert_devices(&report, all_verified(20));
+    assert_devices(&report, &all_verified(20));
     assert_eq!(report["broken_off"], 20);
     assert_eq!(report["statuses"], json!({"200": 60, "206": 20}));
     assert_eq!(report["bytes"], 20 * (documents + SIZE as u64));
@@ -153,7 +158,7 @@ fn pieces_are_asked_for_one_by_one() {
         &of_edge(&edge),
         &[&AMPLE[..], &["--devices", "1", "--ranges"]].concat(),
     );
-    assert_devices(&report.ok().json(), all_verified(1));
+    assert_devices(&report.ok().json(), &all_verified(1));
     let last = SIZE - 1;
     assert_eq!(
         edge.asked(),
@@ -172,7 +177,7 @@ fn a_piece_that_was_broken_off_is_taken_up_inside_the_piece() {
     let report = load(&of_edge(&edge), &[&AMPLE[..], &arguments].concat())
         .ok()
         .json();
-    assert_devices(&report, all_verified(1));
+    assert_devices(&report, &all_verified(1));
     let ends: Vec<(usize, usize)> = edge
         .asked()
         .iter()
@@ -240,7 +245,7 @@ fn a_server_and_a_channel_by_name_are_the_same_as_the_document() {
         report["url"],
         format!("{server}/channels/agent/stable.json")
     );
-    assert_devices(&report, all_verified(3));
+    assert_devices(&report, &all_verified(3));
 }
 
 #[test]
@@ -316,7 +321,7 @@ fn the_share_of_failed_requests_decides_and_a_repeat_does_not_hide_them() {
     let (within, beyond) = (run("0.06"), run("0.05"));
     for ran in [&within, &beyond] {
         let report = ran.json();
-        assert_devices(&report, all_verified(6));
+        assert_devices(&report, &all_verified(6));
         assert_eq!(report["requests"], 19);
         assert_eq!(report["errors"], json!({"status 503": 1}));
     }
@@ -350,7 +355,7 @@ fn a_server_that_is_not_there_is_an_error_and_not_damage() {
 fn no_request_is_sent_beyond_the_bound() {
     let body = fixture::bytes(29, 50_000);
     let (origin, _store) = origin_of(&[("app.bin", &body)]);
-    for bound in [1, 2, 7, 100] {
+    for bound in [1_u64, 2, 7, 100] {
         let before = requests_in(&metrics(&origin));
         let ran = load(
             &of_origin(&origin),
@@ -366,8 +371,8 @@ fn no_request_is_sent_beyond_the_bound() {
         let report = ran.json();
         assert_eq!(report["ended"], "max_requests");
         assert_eq!(report["requests"], bound);
-        let now = counted(&origin, before + f64::from(bound));
-        assert_eq!(requests_in(&now), before + f64::from(bound));
+        let now = counted(&origin, before + bound);
+        assert_eq!(requests_in(&now), before + bound);
         let devices = &report["devices"];
         let of = |name: &str| devices[name].as_u64().unwrap();
         let sum: u64 = ["verified", "failed", "damaged", "cut_short", "not_started"]
@@ -392,7 +397,7 @@ fn exactly_as_many_requests_as_are_needed_are_enough() {
     ];
     let report = load(&of_origin(&origin), &arguments).ok().json();
     assert_eq!(report["ended"], "all_done");
-    assert_devices(&report, all_verified(10));
+    assert_devices(&report, &all_verified(10));
 }
 
 #[test]
@@ -421,7 +426,7 @@ fn whatever_hangs_is_ended_by_the_bound_on_time() {
     assert_eq!(report["ended"], "max_time");
     assert_devices(
         &report,
-        json!({"planned": 4, "verified": 0, "failed": 0, "damaged": 0, "cut_short": 2, "not_started": 2}),
+        &json!({"planned": 4, "verified": 0, "failed": 0, "damaged": 0, "cut_short": 2, "not_started": 2}),
     );
     assert_eq!(ran.code, Some(1));
     assert!(

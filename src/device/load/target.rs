@@ -87,18 +87,16 @@ fn split(url: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    fn named() -> Option<(Product, ChannelName)> {
-        Some((
-            Product::parse("agent").unwrap(),
-            ChannelName::parse("stable").unwrap(),
-        ))
+    fn named() -> (Product, ChannelName) {
+        let (product, channel) = (Product::parse("agent"), ChannelName::parse("stable"));
+        (product.unwrap(), channel.unwrap())
     }
 
     #[test]
     fn a_channel_document_and_a_server_with_names_are_the_same_target() {
         let by_url = Target::parse("http://host:81/channels/agent/stable.json", None).unwrap();
         for server in ["http://host:81", "http://host:81/"] {
-            assert_eq!(Target::parse(server, named()).unwrap(), by_url);
+            assert_eq!(Target::parse(server, Some(named())).unwrap(), by_url);
         }
         assert_eq!(by_url.url(), "http://host:81/channels/agent/stable.json");
     }
@@ -109,7 +107,11 @@ mod tests {
         let says = [
             ("http://host", None, "names no channel"),
             ("http://host/", None, "names no channel"),
-            ("http://host/channels/agent/stable.json", named(), "already"),
+            (
+                "http://host/channels/agent/stable.json",
+                Some(named()),
+                "already",
+            ),
             (
                 "http://host/artifacts/agent/1/release.json",
                 None,
@@ -136,7 +138,7 @@ mod tests {
                 "neither http nor https",
             ),
             ("host/channels/agent/stable.json", None, "not a URL"),
-            ("", named(), "not a URL"),
+            ("", Some(named()), "not a URL"),
         ];
         for (url, named, part) in says {
             let text = refused(url, named);
