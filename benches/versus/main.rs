@@ -206,6 +206,11 @@ impl Options {
         Duration::from_secs_f64(self.window.unwrap_or(usual).clamp(0.05, 600.0))
     }
 
+    /// Devices of the fleet.
+    fn fleet(&self) -> u32 {
+        if self.test { 20 } else { self.devices }
+    }
+
     fn has(&self, who: Contestant) -> bool {
         self.only.is_empty() || self.only.contains(&who)
     }
