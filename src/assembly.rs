@@ -287,28 +287,39 @@ fn start_log(path: &Path) -> Result<(RecordLog, Writer), AssemblyError> {
 /// Descriptors beside connections and bodies: listeners, event queues, the store's own, logs.
 const DESCRIPTORS_BESIDE: u64 = 256;
 
-/// Service managers leave the soft limit at 1,024 for programs that use `select`; this one does not. `keys` are the
-/// settings that ask for so many.
+/// `keys` are the settings that ask for so many.
 fn raise_descriptor_limit(wanted: usize, keys: &str) {
     let wanted = wanted as u64 + DESCRIPTORS_BESIDE;
-    let now = getrlimit(Resource::Nofile);
-    let reachable = now.maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    if now.current.is_some_and(|current| current < reachable) {
-        let raised = Rlimit {
-            current: Some(reachable),
-            maximum: now.maximum,
-        };
-        if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-            return;
-        }
-    }
+    let reachable = allow_descriptors(wanted);
     if reachable < wanted {
         tracing::warn!(
             reachable,
             wanted,
             "the limit of open files is below what {keys} may need; raise it (systemd: LimitNOFILE) or lower them"
         );
+    }
+}
+
+/// Raises this process's limit of open files to `wanted`, as far as it may, and says how many it may have then.
+/// Service managers and shells leave the soft limit at 1,024 for programs that use `select`; this one does not.
+#[must_use]
+pub fn allow_descriptors(wanted: u64) -> u64 {
+    let now = getrlimit(Resource::Nofile);
+    let reachable = now.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let current = now.current.unwrap_or(u64::MAX);
+    if current >= reachable {
+        return current;
+    }
+    let raised = Rlimit {
+        current: Some(reachable),
+        maximum: now.maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => reachable,
+        Err(error) => {
+            tracing::warn!(%error, "cannot raise the limit of open files");
+            current
+        }
     }
 }
 

@@ -33,6 +33,15 @@ impl Cores {
         }
     }
 
+    /// Servers where clients run.
+    #[must_use]
+    pub fn swapped(&self) -> Self {
+        Self {
+            server: self.client,
+            ..*self
+        }
+    }
+
     /// Puts the calling thread where clients run.
     pub fn use_client(&self) -> io::Result<()> {
         pin(self.client)

@@ -11,6 +11,8 @@
 //! cargo bench --bench versus -- --cold --cold-file-size 2GiB    the promise in full; takes 21 GiB of disk
 //! cargo bench --bench versus -- --slow              5,000 slow downloads
 //! cargo bench --bench versus -- --publish           publish against sha256sum and cp
+//! cargo bench --bench versus -- --offload           1,000 devices: the origin alone, then behind an edge, nginx, Varnish
+//! cargo bench --bench versus -- --hits              what a hit costs the edge, and how fast it streams misses
 //! ```
 //!
 //! The measured executable is the one cargo builds beside this program: the release profile, with the tests' crash
@@ -26,12 +28,15 @@
     reason = "a table on standard output, progress beside it"
 )]
 
+mod caches;
 mod ceiling;
 mod cleanup;
 mod cold;
 mod cores;
+mod hits;
 #[path = "../support/load.rs"]
 mod load;
+mod offload;
 mod publish;
 #[path = "../support/sample.rs"]
 mod sample;
@@ -61,6 +66,8 @@ pub enum Contestant {
     Nginx,
     /// What all this is about.
     Headwater,
+    /// Debian's Varnish, as a cache in front of Headwater.
+    Varnish,
     /// Fixed bytes from memory.
     Ceiling,
 }
@@ -85,6 +92,12 @@ pub struct Options {
     /// Publishing against sha256sum and cp, instead of the warm table.
     #[arg(long)]
     publish: bool,
+    /// A fleet of devices with and without caches in front of the origin, instead of the warm table.
+    #[arg(long)]
+    offload: bool,
+    /// Hits and misses of caches in front of the origin, instead of the warm table.
+    #[arg(long)]
+    hits: bool,
     /// Body sizes of the warm table, such as 1KiB,64KiB.
     #[arg(long, value_delimiter = ',', value_parser = parse_size)]
     sizes: Vec<u64>,
@@ -121,6 +134,18 @@ pub struct Options {
     /// The size of the published file.
     #[arg(long, default_value = "2GiB", value_parser = parse_size)]
     publish_size: u64,
+    /// Devices of the fleet, all at the same instant.
+    #[arg(long, default_value_t = 1000)]
+    devices: u32,
+    /// The share of them that break off once and resume.
+    #[arg(long, default_value_t = 0.05)]
+    abort: f64,
+    /// Devices fetch 4 MiB pieces.
+    #[arg(long)]
+    ranges: bool,
+    /// What each device downloads.
+    #[arg(long, default_value = "8MiB", value_parser = parse_size)]
+    artifact_size: u64,
     /// The executable to measure.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_headwater"))]
     headwater: PathBuf,
@@ -181,6 +206,11 @@ impl Options {
         Duration::from_secs_f64(self.window.unwrap_or(usual).clamp(0.05, 600.0))
     }
 
+    /// Devices of the fleet.
+    fn fleet(&self) -> u32 {
+        if self.test { 20 } else { self.devices }
+    }
+
     fn has(&self, who: Contestant) -> bool {
         self.only.is_empty() || self.only.contains(&who)
     }
@@ -205,7 +235,8 @@ fn run(options: &Options) -> Result<(), Failure> {
     println!("{}", table::circumstances()?);
     cores.use_client()?;
     let site = Site::create(&options.directory, &options.headwater)?;
-    if !(options.cold || options.slow || options.publish) {
+    let is_special = options.cold || options.slow || options.publish;
+    if !(is_special || options.offload || options.hits) {
         warm::run(options, &site, &cores)?;
     }
     if options.cold {
@@ -216,6 +247,12 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     if options.publish {
         publish::run(options, &site, &cores)?;
+    }
+    if options.offload {
+        offload::run(options, &site, &cores)?;
+    }
+    if options.hits {
+        hits::run(options, &site, &cores)?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::usage::Subject;
 use crate::{Failure, cleanup};
 
 /// Connections that either server accepts at once: above the most that any scenario opens.
-const CONNECTIONS_MAX: usize = 20_000;
+pub(crate) const CONNECTIONS_MAX: usize = 20_000;
 
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,6 +41,8 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where an origin's operators connect.
+    pub admin: Option<SocketAddr>,
     /// Whose processor time and memory it is.
     pub subject: Subject,
 }
@@ -48,71 +50,71 @@ pub struct Server {
 impl Server {
     /// Starts nginx with one worker.
     pub fn nginx(site: &Site, cores: &Cores, reads: FileReads) -> Result<Self, Failure> {
+        Self::on_a_free_port("nginx", site, cores, |prefix, address| {
+            let config = prefix.join("nginx.conf");
+            fs::write(&config, nginx_config(site, prefix, address, reads))?;
+            Ok(nginx_command(prefix, &config))
+        })
+    }
+
+    /// Starts a server that cannot choose a port and say which: when this one is taken meanwhile, it ends and is
+    /// started on another.
+    pub(crate) fn on_a_free_port(
+        name: &str,
+        site: &Site,
+        cores: &Cores,
+        command_for: impl Fn(&Path, SocketAddr) -> Result<Command, Failure>,
+    ) -> Result<Self, Failure> {
         let mut last = String::new();
         for _ in 0..PORT_ATTEMPTS {
-            // nginx cannot report a port it chose itself. When this one is taken meanwhile, nginx exits.
             let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
             let prefix = tempfile::tempdir_in(site.scratch())?.keep();
-            let config = prefix.join("nginx.conf");
-            fs::write(&config, nginx_config(site, &prefix, address, reads))?;
-            let mut command = Command::new(nginx_program());
-            command
-                .arg("-p")
-                .arg(&prefix)
-                .arg("-c")
-                .arg(&config)
-                .stdout(Stdio::null());
-            command.stderr(File::create(prefix.join("stderr.log"))?);
+            let log = prefix.join("stderr.log");
+            let mut command = command_for(&prefix, address)?;
+            command.stdout(Stdio::null()).stderr(File::create(&log)?);
             let child = cores
                 .spawn_server(&mut command)
                 .map_err(|error| match error.kind() {
-                    io::ErrorKind::NotFound => NGINX_MISSING.to_owned(),
-                    _ => format!("cannot start nginx: {error}"),
+                    io::ErrorKind::NotFound => missing(name),
+                    _ => format!("cannot start {name}: {error}"),
                 })?;
             let mut server = Self::adopt(child, address)?;
             match server.wait_until_ready() {
                 Ok(()) => return Ok(server),
                 Err(error) => {
-                    last = format!(
-                        "{error}\n{}",
-                        fs::read_to_string(prefix.join("stderr.log")).unwrap_or_default()
-                    );
+                    let log = fs::read_to_string(&log).unwrap_or_default();
+                    last = format!("{error}\n{log}");
                 }
             }
         }
-        Err(format!("nginx does not start: {last}").into())
+        Err(format!("{name} does not start: {last}").into())
     }
 
     /// Starts Headwater with one serving thread.
     pub fn headwater(site: &Site, cores: &Cores) -> Result<Self, Failure> {
-        let config = site.scratch().join("origin.toml");
-        fs::write(
-            &config,
-            format!("[limits]\nconnections_max = {CONNECTIONS_MAX}\n"),
-        )?;
-        let mut command = Command::new(site.headwater());
-        command.args(["serve", "--threads", "1", "--access-log", "off"]);
-        command
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--admin",
-                "127.0.0.1:0",
-                "--config",
-            ])
-            .arg(&config);
-        command.arg("--store").arg(site.store());
-        let (output, log) = (
-            site.scratch().join("headwater.out"),
-            site.scratch().join("headwater.log"),
-        );
+        Self::that_says_where(site, cores, origin_command(site)?)
+    }
+
+    /// The same, on the client's core: an origin whose cache is what is measured.
+    pub fn headwater_beside_the_client(site: &Site, cores: &Cores) -> Result<Self, Failure> {
+        Self::that_says_where(site, &cores.swapped(), origin_command(site)?)
+    }
+
+    /// Starts a command of Headwater that prints where it listens, and for an origin where operators connect.
+    pub(crate) fn that_says_where(
+        site: &Site,
+        cores: &Cores,
+        mut command: Command,
+    ) -> Result<Self, Failure> {
+        let prefix = tempfile::tempdir_in(site.scratch())?.keep();
+        let (output, log) = (prefix.join("stdout"), prefix.join("stderr.log"));
         command
             .stdout(File::create(&output)?)
             .stderr(File::create(&log)?);
         let child = cores.spawn_server(&mut command)?;
         let mut server = Self::adopt(child, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         server
-            .find_address(&output)
+            .find_addresses(&output)
             .and_then(|()| server.wait_until_ready())
             .map_err(|error| {
                 format!(
@@ -123,16 +125,18 @@ impl Server {
         Ok(server)
     }
 
-    /// Headwater says where it listens once it does.
-    fn find_address(&mut self, output: &Path) -> Result<(), Failure> {
+    /// Headwater says where it listens once it does, all of it at once.
+    fn find_addresses(&mut self, output: &Path) -> Result<(), Failure> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let text = fs::read_to_string(output)?;
-            if let Some((line, _rest)) = text.split_once('\n') {
+            if let Some((line, rest)) = text.split_once('\n') {
                 let address = line
                     .strip_prefix("listening on http://")
                     .ok_or_else(|| format!("it printed `{line}`"))?;
                 self.address = address.parse()?;
+                let admin = rest.trim_end().strip_prefix("admin on http://");
+                self.admin = admin.map(str::parse).transpose()?;
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
@@ -151,6 +155,7 @@ impl Server {
         Ok(Self {
             child,
             address,
+            admin: None,
             subject,
         })
     }
@@ -191,6 +196,21 @@ impl Drop for Server {
     }
 }
 
+/// An origin with one serving thread.
+fn origin_command(site: &Site) -> Result<Command, Failure> {
+    let config = site.scratch().join("origin.toml");
+    fs::write(
+        &config,
+        format!("[limits]\nconnections_max = {CONNECTIONS_MAX}\n"),
+    )?;
+    let mut command = Command::new(site.headwater());
+    command.args(["serve", "--threads", "1", "--access-log", "off"]);
+    command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.arg("--config").arg(&config);
+    command.arg("--store").arg(site.store());
+    Ok(command)
+}
+
 fn answers(address: SocketAddr) -> bool {
     let ask = || -> io::Result<[u8; 5]> {
         let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
@@ -207,26 +227,43 @@ fn answers(address: SocketAddr) -> bool {
 
 /// What nginx calls itself, for the record.
 pub fn nginx_version() -> Result<String, Failure> {
-    let output = Command::new(nginx_program())
+    let output = Command::new(system_program("nginx"))
         .arg("-v")
         .output()
-        .map_err(|_missing| NGINX_MISSING)?;
+        .map_err(|_missing| missing("nginx"))?;
     Ok(String::from_utf8_lossy(&output.stderr)
         .trim()
         .trim_start_matches("nginx version: ")
         .to_owned())
 }
 
-const NGINX_MISSING: &str =
-    "nginx is not installed; on Debian: apt-get install nginx-light (or choose --only headwater)";
-
-/// Debian keeps nginx where only root's search path looks.
-fn nginx_program() -> PathBuf {
-    let system = Path::new("/usr/sbin/nginx");
-    if system.exists() {
-        system.to_owned()
+fn missing(name: &str) -> String {
+    let package = if name == "varnish" {
+        "varnish"
     } else {
-        "nginx".into()
+        "nginx-light"
+    };
+    format!("{name} is not installed; on Debian: apt-get install {package} (or choose with --only)")
+}
+
+pub(crate) fn nginx_command(prefix: &Path, config: &Path) -> Command {
+    let mut command = Command::new(system_program("nginx"));
+    command.arg("-p").arg(prefix).arg("-c").arg(config);
+    command
+}
+
+/// Debian keeps servers where only root's search path looks.
+pub(crate) fn system_program(name: &str) -> PathBuf {
+    let system = Path::new("/usr/sbin").join(name);
+    if system.exists() { system } else { name.into() }
+}
+
+/// A master that root started gives its worker to another user, who may not read a private directory.
+pub(crate) fn nginx_user() -> &'static str {
+    if rustix::process::geteuid().is_root() {
+        "user root;"
+    } else {
+        ""
     }
 }
 
@@ -234,12 +271,7 @@ fn nginx_program() -> PathBuf {
 fn nginx_config(site: &Site, prefix: &Path, address: SocketAddr, reads: FileReads) -> String {
     let prefix = prefix.display();
     let store = site.store();
-    // A master that root started gives its worker to another user, who may not read a private directory.
-    let user = if rustix::process::geteuid().is_root() {
-        "user root;"
-    } else {
-        ""
-    };
+    let user = nginx_user();
     let aio = if reads == FileReads::InThreads {
         "aio threads;"
     } else {

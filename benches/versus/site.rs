@@ -16,6 +16,12 @@ use crate::{Failure, cleanup};
 /// The product that everything is published under.
 const PRODUCT: &str = "bench";
 
+/// The channel that names its newest release.
+const CHANNEL: &str = "stable";
+
+/// Where that is served.
+pub const CHANNEL_PATH: &str = "/channels/bench/stable.json";
+
 /// How many pages are looked at to tell whether a file is in memory.
 const RESIDENCY_PROBES: u64 = 64;
 
@@ -69,14 +75,16 @@ impl Site {
         &self.headwater
     }
 
-    /// Generates files of these sizes and publishes them as one release.
+    /// Generates files of these sizes and publishes them as one release, to the channel.
     pub fn publish(&self, version: &str, files: &[(String, u64)]) -> Result<Vec<Served>, Failure> {
         let input = self.scratch().join(format!("input-{version}"));
         fs::create_dir(&input)?;
         for (number, (name, bytes)) in (1..).zip(files) {
             sample::write_file(&input.join(name), *bytes, number)?;
         }
-        self.publish_command(version, &input).status_ok()?;
+        self.publish_command(version, &input)
+            .args(["--channel", CHANNEL])
+            .status_ok()?;
         fs::remove_dir_all(&input)?;
         let folder = format!("artifacts/{PRODUCT}/{version}");
         let served = |(name, bytes): &(String, u64)| Served {

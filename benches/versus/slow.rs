@@ -170,7 +170,7 @@ fn take(socket: &TcpStream, share: &mut [u8]) -> io::Result<u64> {
 }
 
 /// For this process and, by inheritance, for the servers it starts.
-fn raise_descriptor_limit(needed: u64) -> Result<(), Failure> {
+pub fn raise_descriptor_limit(needed: u64) -> Result<(), Failure> {
     let limit = getrlimit(Resource::Nofile);
     let enough = |bound: Option<u64>| bound.is_none_or(|bound| bound >= needed);
     if enough(limit.current) {

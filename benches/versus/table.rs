@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::process::Command;
 
-use crate::{Failure, servers};
+use crate::{Failure, caches, servers};
 
 /// A Markdown table, its columns aligned for people.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ pub fn circumstances() -> Result<String, Failure> {
     let minute = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC");
     Ok(format!(
         "- machine: {model}, {cores} cores, {memory:.0} GiB; kernel {kernel}; server on one core, client on another, loopback\n\
-         - versions: headwater {version} ({commit}), {nginx}\n\
+         - versions: headwater {version} ({commit}), {nginx}, {varnish}\n\
          - date: {minute}\n\
          - command: `cargo bench --bench versus -- {arguments}`\n",
         memory = mebibytes(memory / 1024).parse::<f64>()?,
@@ -110,6 +110,7 @@ pub fn circumstances() -> Result<String, Failure> {
         version = env!("CARGO_PKG_VERSION"),
         commit = commit(),
         nginx = servers::nginx_version().unwrap_or_else(|_missing| "no nginx".to_owned()),
+        varnish = caches::varnish_version().unwrap_or_else(|| "no varnish".to_owned()),
         arguments = arguments.join(" "),
     ))
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the reading of those files. Never decides when to look.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,20 @@ pub struct Subject {
     folders: Vec<PathBuf>,
     /// A thread has none of its own.
     has_memory: bool,
+}
+
+/// Processor time by thread, in nanoseconds: for costs below a clock tick, of which `cpu` may lose two.
+#[derive(Clone, Default, Debug)]
+pub struct Threads(BTreeMap<PathBuf, u64>);
+
+impl Threads {
+    /// What was used since then. What threads used that ended meanwhile is missing.
+    pub fn since(&self, before: &Self) -> Duration {
+        let used = self.0.iter().map(|(thread, nanos)| {
+            nanos.saturating_sub(before.0.get(thread).copied().unwrap_or_default())
+        });
+        Duration::from_nanos(used.sum())
+    }
 }
 
 /// Resident memory in bytes.
@@ -37,7 +52,7 @@ impl Subject {
             let is_process = folder
                 .file_name()
                 .is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
-            if is_process && field_after_name(&stat, 4) == Some(u64::from(pid)) {
+            if is_process && field_after_name(&stat, 4) == Some(u64::from(pid)) && stays(&folder) {
                 folders.push(folder);
             }
         }
@@ -55,6 +70,21 @@ impl Subject {
             folders: vec![PathBuf::from(format!("/proc/self/task/{thread}"))],
             has_memory: false,
         }
+    }
+
+    /// Processor time of each thread that is running, to the nanosecond.
+    pub fn threads(&self) -> Result<Threads, Failure> {
+        let mut threads = Threads::default();
+        for folder in &self.folders {
+            for task in fs::read_dir(folder.join("task")).map_err(|error| gone(folder, &error))? {
+                let task = task?.path();
+                // A thread that ends while we look has its time in what `cpu` says.
+                let stat = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+                let nanos = stat.split(' ').next().and_then(|it| it.parse().ok());
+                threads.0.insert(task, nanos.unwrap_or_default());
+            }
+        }
+        Ok(threads)
     }
 
     /// Processor time in user and kernel mode since the start, ended threads too.
@@ -89,6 +119,12 @@ impl Subject {
     }
 }
 
+/// nginx's cache loader ends by itself after a minute, having done nothing.
+fn stays(folder: &std::path::Path) -> bool {
+    let title = fs::read(folder.join("cmdline")).unwrap_or_default();
+    !String::from_utf8_lossy(&title).contains("cache loader")
+}
+
 /// Kernel memory of all TCP sockets of this machine, both ends.
 pub fn kernel_socket_bytes() -> Result<u64, Failure> {
     let text = fs::read_to_string("/proc/net/sockstat")?;
@@ -105,6 +141,19 @@ pub fn kernel_socket_bytes() -> Result<u64, Failure> {
         })
         .ok_or("/proc/net/sockstat has no line about TCP memory")?;
     Ok(pages * rustix::param::page_size() as u64)
+}
+
+/// Connections that are open at a local port, as the kernel lists them: asking the server would cost it time.
+pub fn connections_at(port: u16) -> Result<usize, Failure> {
+    const ESTABLISHED: &str = "01";
+    let wanted = format!(":{port:04X}");
+    let sockets = fs::read_to_string("/proc/net/tcp")?;
+    let is_ours = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next().unwrap_or_default();
+        local.ends_with(&wanted) && fields.nth(1) == Some(ESTABLISHED)
+    };
+    Ok(sockets.lines().filter(is_ours).count())
 }
 
 /// The value of `Name:  123 kB` in bytes; zero where there is no such line.

@@ -24,22 +24,35 @@ pub fn promised_ratio(body_bytes: u64) -> f64 {
 
 /// What one server did in one round.
 #[derive(Clone, Copy, Debug)]
-struct Sample {
-    cpu_us_per_request: f64,
-    cpu_s_per_gb: f64,
-    requests_per_s: f64,
-    p50_us: f64,
-    p99_us: f64,
-    memory: Memory,
+pub struct Sample {
+    pub cpu_us_per_request: f64,
+    pub cpu_s_per_gb: f64,
+    pub requests_per_s: f64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub memory: Memory,
 }
 
 /// One server in all rounds of one cell.
-struct Entrant {
+pub struct Entrant {
     name: &'static str,
     address: SocketAddr,
     subject: Subject,
     rounds: usize,
-    samples: Vec<Sample>,
+    pub samples: Vec<Sample>,
+}
+
+impl Entrant {
+    /// A server that was not measured yet.
+    pub fn new(name: &'static str, server: &Server, rounds: usize) -> Self {
+        Self {
+            name,
+            address: server.address,
+            subject: server.subject.clone(),
+            rounds,
+            samples: Vec::new(),
+        }
+    }
 }
 
 /// The servers that run through all cells.
@@ -89,23 +102,22 @@ pub fn run(options: &Options, site: &Site, cores: &Cores) -> Result<(), Failure>
 
 /// Those who take part in a cell, in the order of their turns.
 fn enter(servers: &Servers, ceiling: Option<&Ceiling>, rounds: usize) -> Vec<Entrant> {
-    let entrant = |name, address, subject: &Subject, rounds| Entrant {
-        name,
-        address,
-        subject: subject.clone(),
-        rounds,
-        samples: Vec::new(),
-    };
     let nginx = servers
         .nginx
         .as_ref()
-        .map(|it| entrant("nginx", it.address, &it.subject, rounds));
+        .map(|it| Entrant::new("nginx", it, rounds));
     let headwater = servers
         .headwater
         .as_ref()
-        .map(|it| entrant("headwater", it.address, &it.subject, rounds));
+        .map(|it| Entrant::new("headwater", it, rounds));
     // For orientation: once is enough.
-    let ceiling = ceiling.map(|it| entrant("bare TCP", it.address, &it.subject, 1));
+    let ceiling = ceiling.map(|it| Entrant {
+        name: "bare TCP",
+        address: it.address,
+        subject: it.subject.clone(),
+        rounds: 1,
+        samples: Vec::new(),
+    });
     nginx.into_iter().chain(headwater).chain(ceiling).collect()
 }
 
@@ -113,7 +125,8 @@ fn enter(servers: &Servers, ceiling: Option<&Ceiling>, rounds: usize) -> Vec<Ent
     clippy::cast_precision_loss,
     reason = "counts and bytes of a few seconds"
 )]
-fn measure(
+/// Loads a server for a while.
+pub fn measure(
     entrant: &Entrant,
     file: &Served,
     connections: usize,

@@ -22,6 +22,7 @@ mod edge;
 mod failure;
 mod get;
 mod init;
+mod loadtest;
 mod man;
 pub mod output;
 mod promote;
@@ -80,6 +81,7 @@ enum Command {
     Edge(edge::Typed),
     Get(get::Typed),
     Simulate(simulate::Typed),
+    Loadtest(Box<loadtest::Typed>),
     Config(config::Typed),
     Demo(demo::Typed),
     Completions(completions::Typed),
@@ -139,6 +141,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Edge(typed) => typed.run(context),
         Command::Get(typed) => typed.run(context),
         Command::Simulate(typed) => typed.run(context),
+        Command::Loadtest(typed) => typed.run(context),
         Command::Config(typed) => typed.run(context),
         Command::Demo(typed) => typed.run(context),
         Command::Completions(typed) => typed.run(context),

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::failure::{Exit, Failure};
 use crate::device::Watcher;
+use crate::device::load::{Onlooker, Snapshot};
 use crate::fleet::{engine, units};
 use crate::publish::Progress;
 use crate::telemetry::Colours;
@@ -107,16 +108,22 @@ impl Output {
     /// A progress bar in bytes, drawn on standard error when that is a terminal.
     #[must_use]
     pub fn bar(self) -> Arc<Bar> {
-        Arc::new(Bar(self.progress(0, BAR)))
+        Arc::new(Bar(self.progress_bar(0, BAR)))
     }
 
-    /// A progress bar in percent, drawn on standard error when that is a terminal.
+    /// A progress bar in devices, drawn like [`Output::bar`].
+    #[must_use]
+    pub fn fleet_bar(self, devices: u64) -> Arc<FleetBar> {
+        Arc::new(FleetBar(self.progress_bar(devices, FLEET_BAR)))
+    }
+
+    /// A progress bar in percent, drawn like [`Output::bar`].
     #[must_use]
     pub fn share_bar(self) -> ShareBar {
-        ShareBar(self.progress(SHARE_STEPS, SHARE_BAR))
+        ShareBar(self.progress_bar(SHARE_STEPS, SHARE_BAR))
     }
 
-    fn progress(self, length: u64, template: &str) -> ProgressBar {
+    fn progress_bar(self, length: u64, template: &str) -> ProgressBar {
         let target = match self.talk {
             Talk::Normal => ProgressDrawTarget::stderr(), // which draws nothing unless it is a terminal
             Talk::Quiet => ProgressDrawTarget::hidden(),
@@ -132,6 +139,7 @@ impl Output {
 /// Finer than the bar has columns.
 const SHARE_STEPS: u64 = 1000;
 const SHARE_BAR: &str = "{bar:32} {percent:>3}%  {elapsed} gone  {eta} left";
+const FLEET_BAR: &str = "{bar:24} {human_pos} of {human_len} devices  {msg}  {elapsed}";
 const BAR: &str = "{bar:32} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
 
 #[derive(Debug, thiserror::Error)]
@@ -230,6 +238,39 @@ impl Watcher for Bar {
     fn request(&self, what: &str, status: u16, bytes: u64, took: Duration) {
         let (what, took_ms) = (what.to_owned(), took.as_secs_f64() * 1000.0);
         tracing::debug!(what, status, bytes, took_ms, "{what} was answered {status}");
+    }
+}
+
+/// A progress bar for a fleet of devices.
+#[derive(Debug)]
+pub struct FleetBar(ProgressBar);
+
+impl FleetBar {
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for FleetBar {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Onlooker for FleetBar {
+    fn look(&self, now: &Snapshot) {
+        let Snapshot {
+            active,
+            failed,
+            requests,
+            ..
+        } = now;
+        self.0.set_message(format!(
+            "{active} active, {failed} failed, {requests} requests, {}",
+            size(now.bytes)
+        ));
+        self.0.set_position(now.verified + now.failed);
     }
 }
 

@@ -1,7 +1,7 @@
 //! One request to an edge or an origin, and its answer.
 //!
-//! Owns the connection, the time-outs and how a request for a part is written. Follows no redirect and tries nothing
-//! twice; what an answer means is decided in `check.rs` and `download.rs`.
+//! Owns the time-outs and how a request for a part is written. Follows no redirect and tries nothing twice; what an
+//! answer means is decided in `check.rs` and `download.rs`, how it travels in `transport.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,11 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::Instant;
 
 use super::Watcher;
 use super::error::{DeviceError, Trace, TransferError};
+use super::transport::{self, Pooled, Security, Transport};
 use crate::model::{ByteRange, Digest, Locator};
 
 /// How long to wait and how often to try.
@@ -39,7 +35,7 @@ pub struct Patience {
 #[derive(Clone)]
 pub struct Client {
     edge: Edge,
-    http: legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    transport: Arc<dyn Transport>,
     watcher: Arc<dyn Watcher>,
     pub(super) patience: Patience,
 }
@@ -75,47 +71,48 @@ impl Client {
         watcher: Arc<dyn Watcher>,
     ) -> Result<Self, DeviceError> {
         let edge = Edge::parse(from)?;
-        let mut tcp = HttpConnector::new();
-        // The TLS connector in front of it looks at the scheme.
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(patience.stall_timeout));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config(&edge)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .build(connector);
-        Ok(Self {
+        let connector = transport::connector(edge.security(), patience.stall_timeout)?;
+        let transport = Arc::new(Pooled::new(connector));
+        Ok(Self::over(transport, edge, patience, watcher))
+    }
+
+    /// A client whose requests travel by `transport`.
+    pub(super) fn over(
+        transport: Arc<dyn Transport>,
+        edge: Edge,
+        patience: Patience,
+        watcher: Arc<dyn Watcher>,
+    ) -> Self {
+        Self {
             edge,
-            http,
+            transport,
             watcher,
             patience,
-        })
+        }
     }
 
     /// The full URL of an object, for requests and messages.
     #[must_use]
     pub fn url(&self, locator: &Locator) -> String {
-        let Edge { scheme, authority } = &self.edge;
-        format!("{scheme}://{authority}{}", locator.to_url_path())
+        self.edge.url(locator)
     }
 
     /// Asks once and returns the head of the answer, whatever its status; the body follows through [`Answer::chunk`].
     /// Dropping the answer breaks the transfer off.
     pub async fn fetch(&self, locator: &Locator, ask: Ask) -> Result<Answer, TransferError> {
-        let started = Instant::now();
-        let request = self.http.request(self.request(locator, ask));
+        let (what, started) = (what(locator), Instant::now());
+        let request = self.transport.send(self.request(locator, ask));
         let stall_timeout = self.patience.stall_timeout;
         let response = tokio::time::timeout(stall_timeout, request)
             .await
-            .map_err(|_elapsed| TransferError::Stalled(stall_timeout))?
-            .map_err(TransferError::no_answer)?;
+            .unwrap_or(Err(TransferError::Stalled(stall_timeout)))
+            .inspect_err(|failure| self.watcher.failed(what, failure))?;
+        let (status, headers) = (response.status(), response.headers());
+        self.watcher
+            .answered(what, status.as_u16(), headers, started.elapsed());
         Ok(Answer {
             response,
-            what: what(locator),
+            what,
             stall_timeout,
             started,
             bytes: 0,
@@ -162,20 +159,6 @@ impl std::fmt::Debug for Client {
             .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
-}
-
-/// Without `https` no certificate is loaded: a device may have none.
-fn tls_config(edge: &Edge) -> Result<ClientConfig, DeviceError> {
-    let builder =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| DeviceError::Roots(std::io::Error::other(error)))?;
-    let builder = if edge.scheme == Scheme::HTTPS {
-        builder.with_native_roots().map_err(DeviceError::Roots)?
-    } else {
-        builder.with_root_certificates(RootCertStore::empty())
-    };
-    Ok(builder.with_no_client_auth())
 }
 
 fn etag(digest: Digest) -> String {
@@ -247,6 +230,11 @@ impl Answer {
 
     /// The next bytes of the body, `None` at its proper end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, TransferError> {
+        let chunk = self.next_data().await;
+        chunk.inspect_err(|failure| self.watcher.failed(self.what, failure))
+    }
+
+    async fn next_data(&mut self) -> Result<Option<Bytes>, TransferError> {
         loop {
             let frame = tokio::time::timeout(self.stall_timeout, self.response.body_mut().frame())
                 .await
@@ -301,14 +289,27 @@ impl Drop for Answer {
 }
 
 /// The root of a server.
-#[derive(Clone, Debug)]
-struct Edge {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Edge {
     scheme: Scheme,
     authority: Authority,
 }
 
 impl Edge {
-    fn parse(from: &str) -> Result<Self, DeviceError> {
+    pub(super) fn security(&self) -> Security {
+        if self.scheme == Scheme::HTTPS {
+            Security::Tls
+        } else {
+            Security::Plain
+        }
+    }
+
+    pub(super) fn url(&self, locator: &Locator) -> String {
+        let Self { scheme, authority } = self;
+        format!("{scheme}://{authority}{}", locator.to_url_path())
+    }
+
+    pub(super) fn parse(from: &str) -> Result<Self, DeviceError> {
         let refuse = |why| DeviceError::From {
             // A password in an URL must not reach a log through an error text.
             from: match from.rsplit_once('@') {

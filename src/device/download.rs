@@ -63,6 +63,24 @@ impl Client {
             Some(part) => Download::new(self, release, artifact, part).run().await,
         }
     }
+
+    /// Refuses an answer that cannot be `part` of the artifact: something else answers under its URL.
+    pub(super) fn check_length(
+        &self,
+        locator: &Locator,
+        answer: &Answer,
+        part: ByteRange,
+    ) -> Result<(), DeviceError> {
+        match answer.content_length() {
+            Some(actual) if actual != part.len => Err(DeviceError::WrongLength {
+                url: self.url(locator),
+                expected: part.len,
+                actual,
+                trace: answer.trace(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A download under way.
@@ -152,7 +170,7 @@ impl<'a> Download<'a> {
             (StatusCode::OK, _) => {
                 let whole = ByteRange::whole(self.artifact.size);
                 // Before anything is dropped: a portal's login page must not cost the partial file.
-                self.check_length(&answer, whole)?;
+                self.client.check_length(&self.locator, &answer, whole)?;
                 if self.len() > 0 {
                     self.with_part(Part::restart).await?;
                     self.dropped();
@@ -163,7 +181,7 @@ impl<'a> Download<'a> {
                 if !is_exactly(answer.content_range(), part, self.artifact.size) {
                     return Ok(Ended::RangeRefused);
                 }
-                self.check_length(&answer, part)?;
+                self.client.check_length(&self.locator, &answer, part)?;
                 self.receive(answer, part).await
             }
             (StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED, Some(_)) => {
@@ -220,18 +238,6 @@ impl<'a> Download<'a> {
                 Ok(None) => return Ok(Ended::Broken(TransferError::Short { missing })),
                 Err(failure) => return Ok(Ended::Broken(failure)),
             }
-        }
-    }
-
-    fn check_length(&self, answer: &Answer, part: ByteRange) -> Result<(), DeviceError> {
-        match answer.content_length() {
-            Some(actual) if actual != part.len => Err(DeviceError::WrongLength {
-                url: self.client.url(&self.locator),
-                expected: part.len,
-                actual,
-                trace: answer.trace(),
-            }),
-            _ => Ok(()),
         }
     }
 
@@ -330,7 +336,7 @@ impl Batch {
 }
 
 /// RFC 9110 §14.4: a 206 whose `Content-Range` is not the one that was asked for must not be appended.
-fn is_exactly(content_range: Option<&str>, part: ByteRange, size: u64) -> bool {
+pub(super) fn is_exactly(content_range: Option<&str>, part: ByteRange, size: u64) -> bool {
     let last = part.end().saturating_sub(1);
     let expected = format!("bytes {}-{last}/{size}", part.offset);
     content_range.is_some_and(|actual| actual.trim().eq_ignore_ascii_case(&expected))

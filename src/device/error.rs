@@ -211,10 +211,10 @@ impl fmt::Display for DamagedRange {
 pub enum TransferError {
     /// No connection, or one that broke before an answer.
     #[error("the server cannot be reached")]
-    Unreachable(#[source] hyper_util::client::legacy::Error),
+    Unreachable(#[source] Box<dyn Error + Send + Sync>),
     /// Somebody answers there, and it is not who the URL names, or this machine does not know who vouches for it.
     #[error("the server's certificate is not trusted (SSL_CERT_FILE names other roots)")]
-    Untrusted(#[source] hyper_util::client::legacy::Error),
+    Untrusted(#[source] Box<dyn Error + Send + Sync>),
     /// Connecting, or waiting for the next byte, took too long.
     #[error("nothing arrived for {} s", .0.as_secs_f32())]
     Stalled(Duration),
@@ -237,12 +237,16 @@ pub enum TransferError {
         /// Through which cache.
         trace: Trace,
     },
+    /// It was not sent: a load test has made as many requests as it may.
+    #[error("the bound on requests is reached")]
+    OverBudget,
 }
 
 impl TransferError {
     /// Why there is no answer.
-    pub(super) fn no_answer(error: hyper_util::client::legacy::Error) -> Self {
-        if error.source().is_some_and(is_bad_certificate) {
+    pub(super) fn no_answer(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        if is_bad_certificate(&*error) {
             Self::Untrusted(error)
         } else {
             Self::Unreachable(error)
@@ -251,7 +255,21 @@ impl TransferError {
 
     /// Whether another try may end otherwise.
     pub(super) fn is_temporary(&self) -> bool {
-        !matches!(self, Self::Untrusted(_))
+        !matches!(self, Self::Untrusted(_) | Self::OverBudget)
+    }
+
+    /// A name to count it under.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Unreachable(_) => "unreachable".to_owned(),
+            Self::Untrusted(_) => "untrusted".to_owned(),
+            Self::Stalled(_) => "stalled".to_owned(),
+            Self::Broken(_) => "broken".to_owned(),
+            Self::Short { .. } => "short".to_owned(),
+            Self::Unavailable { status, .. } => format!("status {}", status.as_u16()),
+            Self::OverBudget => "over budget".to_owned(),
+        }
     }
 }
 

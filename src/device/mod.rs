@@ -1,12 +1,15 @@
 //! The reference client: check → download → resume → verify → rename into place.
 //!
 //! Owns how a device behaves towards an edge. Never trusts a byte before its digest matched; never prints. [`get`] is
-//! the whole of it; [`Client`] has its steps, for whoever wants to take them alone. Read next: `check.rs` for the chain
-//! of trust, `download.rs` for what each answer means, `part.rs` for what is on disk meanwhile.
+//! the whole of it; [`Client`] has its steps, for whoever wants to take them alone; [`load`] is a fleet that takes them
+//! and keeps nothing. Read next: `check.rs` for the chain of trust, `download.rs` for what each answer means, `part.rs`
+//! for what is on disk meanwhile.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use http::HeaderMap;
 
 use crate::model::{ArtifactName, ChannelName, Digest, Platform, Product, Version};
 
@@ -14,8 +17,10 @@ mod check;
 mod client;
 mod download;
 mod error;
+pub mod load;
 mod part;
 mod retry;
+mod transport;
 
 pub use client::{Answer, Ask, Client, Patience};
 pub use download::Delivered;
@@ -93,6 +98,10 @@ pub trait Watcher: Send + Sync {
     /// A request was answered: what it was for ("channel", "release", "artifact"), the status, the body bytes that
     /// arrived, how long it took until the body ended or was broken off.
     fn request(&self, what: &str, status: u16, bytes: u64, took: Duration);
+    /// The head of an answer arrived: what it was for, its status and fields, how long it took, with the connect.
+    fn answered(&self, _what: &str, _status: u16, _headers: &HeaderMap, _took: Duration) {}
+    /// There was no answer, or it broke off.
+    fn failed(&self, _what: &str, _failure: &TransferError) {}
 }
 
 /// Nobody looks.

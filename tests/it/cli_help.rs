@@ -2,7 +2,7 @@
 
 use crate::cli_sandbox::Sandbox;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "init",
     "publish",
     "promote",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 19] = [
     "edge",
     "get",
     "simulate",
+    "loadtest",
     "config",
     "config check",
     "config show",

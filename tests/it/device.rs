@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use edge::{Edge, Step, content};
 
 mod chain;
-mod edge;
+pub mod edge;
 mod machine;
 
 /// Two pieces and a bit.

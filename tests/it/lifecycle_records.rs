@@ -188,7 +188,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 }
 
 #[track_caller]
-fn metrics(origin: &Origin) -> BTreeMap<String, f64> {
+pub fn metrics(origin: &Origin) -> BTreeMap<String, f64> {
     let response = origin.admin_get("/metrics");
     assert_eq!(response.status, 200);
     let kind = response.need("content-type");

@@ -103,6 +103,8 @@ mod edge_api;
 mod edge_cli;
 /// The layers with real bytes, in this process.
 mod edge_engine;
+/// A thousand devices at the same instant against a cold edge: what the origin still sees.
+mod edge_offload;
 /// `config/edge.toml` and files like it.
 mod edge_settings;
 /// The public HTTP cache test suite, with every failure explained.
@@ -119,6 +121,8 @@ mod fleet_engines;
 mod apt_repository;
 /// The reference client against an edge that cuts, lies, stalls and forgets.
 mod device;
+/// A fleet of devices: what it verifies, counts, refuses, and where it stops.
+mod loadtest;
 /// Clients that must work unmodified.
 mod real_clients;
 /// Five versions of a real program, published one after the other.
