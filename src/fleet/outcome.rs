@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::scenario::Scenario;
 use crate::edge::policy::topology::Region;
 
-/// The time step of every series, in seconds: CloudWatch's finest free metric, and what an Auto Scaling group sees.
+/// The time step of every series, in seconds: the finest free metric of `CloudWatch`, and what an Auto Scaling group sees.
 pub const STEP_SECONDS: u64 = 60;
 
 /// Whether and how an edge is in front.

@@ -4,233 +4,24 @@
 //! The same comparison with 100,000 and 1,000,000 devices is `benches/fleet.rs`, because an unoptimised build is too slow
 //! for them.
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a simulation keep their value as floats"
+)]
+
+mod cases;
+
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use headwater::edge::policy::cache::{CacheSettings, LeaderAbort};
-use headwater::edge::policy::freshness::Ttl;
-use headwater::edge::policy::spans::{FillRange, FullAfterParts};
-use headwater::edge::policy::topology::{Placement, Region, TopologySettings};
+use cases::{FRONTS, artifacts, cases, disagreements, outcome, plateau, scenario, seconds};
+use headwater::edge::policy::cache::CacheSettings;
+use headwater::fleet::engine::Engine;
 use headwater::fleet::engine::capacity::{capacity_curve, misses, request_log};
-use headwater::fleet::engine::{Engine, Unwatched, run};
-use headwater::fleet::outcome::{Front, Outcome};
-use headwater::fleet::scenario::{
-    Artifact, Curve, Discovery, EdgeSettings, Line, OriginSettings, Release, Scenario, Transfer,
-};
-
-const FRONTS: [Front; 3] = [Front::None, Front::Edge, Front::EdgeAndShield];
-
-fn seconds(count: u64) -> Duration {
-    Duration::from_secs(count)
-}
-
-/// Artifacts of Zipf popularity.
-fn artifacts(count: u32, bytes: u64) -> Vec<Artifact> {
-    let sum: f64 = (1..=count).map(|rank| 1.0 / f64::from(rank)).sum();
-    (1..=count)
-        .map(|rank| Artifact {
-            name: format!("variant-{rank}"),
-            bytes,
-            share: 1.0 / f64::from(rank) / sum,
-        })
-        .collect()
-}
-
-fn scenario(devices: u64, curve: Curve) -> Scenario {
-    let cache = CacheSettings {
-        capacity: 1 << 42,
-        fill_range: FillRange::Whole,
-        full_after_parts: FullAfterParts::Gaps,
-        leader_abort: LeaderAbort::ContinueForFollowers,
-    };
-    Scenario {
-        name: "test".to_owned(),
-        description: "A test.".to_owned(),
-        devices,
-        window: seconds(1_800),
-        horizon: seconds(4 * 3_600),
-        release: Release {
-            channel_bytes: 1_500,
-            artifacts: artifacts(3, 50_000_000),
-        },
-        discovery: Discovery {
-            curve,
-            push_share: 0.05,
-            diurnal_amplitude: 0.0,
-            stages: Vec::new(),
-        },
-        devices_line: Line {
-            median_bps: 60e6,
-            sigma: 1.0,
-            cap_bps: 1e9,
-            slow_share: 0.05,
-            slow_bps: 2e6,
-        },
-        transfer: Transfer {
-            abort_probability: 0.0,
-            resume_after: seconds(300),
-            range_bytes: None,
-            stall_timeout: seconds(30),
-            backoff: seconds(60),
-            backoff_max: seconds(3_600),
-            attempts_max: 10,
-            late_after: seconds(1_800),
-        },
-        regions: Region::SHARES
-            .iter()
-            .map(|(region, share)| (*region, f64::from(*share) / 100.0))
-            .collect(),
-        edge: EdgeSettings {
-            topology: TopologySettings {
-                pops: 100,
-                nodes_per_pop: 1,
-                nodes_per_regional: 1,
-                placement: Placement::ByKey,
-                shield: Some("us-east-1".to_owned()),
-            },
-            pop_cache: cache,
-            regional_cache: cache,
-            artifacts_ttl: Ttl {
-                min: seconds(1),
-                default: seconds(31_536_000),
-                max: seconds(31_536_000),
-            },
-            channels_ttl: Ttl {
-                min: Duration::ZERO,
-                default: seconds(30),
-                max: seconds(300),
-            },
-            channel_max_age: seconds(30),
-            channel_stale: seconds(30),
-            rtt: [30, 60, 60].map(Duration::from_millis),
-            fill_bps: 5e9,
-            stream_along: true,
-        },
-        origin: OriginSettings {
-            instance_type: "m7g.large".to_owned(),
-            baseline_bps: 0.937e9,
-            gateway_bps: 5e9,
-            requests_per_second: 5_000.0,
-            connections_max: 1_000_000,
-            instances_min: 2_000,
-            instances_max: 4_000,
-            target_utilisation: 0.7,
-            metric_period: seconds(60),
-            alarm_after: seconds(180),
-            warm_up: seconds(120),
-            scale_in_after: seconds(900),
-        },
-    }
-}
-
-fn outcome(engine: Engine, scenario: &Scenario, front: Front, seed: u64) -> Outcome {
-    run(engine, scenario, front, seed, &Unwatched)
-}
+use headwater::fleet::outcome::Front;
+use headwater::fleet::scenario::{Curve, Scenario};
 
 // ---- the engines agree ----------------------------------------------------------------------------------------------
-
-fn plateau() -> Curve {
-    Curve::PhaseRandom {
-        period: seconds(1_800),
-        jitter: seconds(200),
-    }
-}
-
-fn cases(devices: u64) -> Vec<(&'static str, Scenario)> {
-    let mut plateau_case = scenario(devices, plateau());
-    plateau_case.transfer.abort_probability = 0.05;
-
-    let mut cron = scenario(
-        devices,
-        Curve::Cron {
-            at: seconds(60),
-            spread: seconds(60),
-            period: seconds(86_400),
-        },
-    );
-    cron.transfer.range_bytes = Some(8 << 20);
-
-    let mut ramp = scenario(
-        devices,
-        Curve::Ramp {
-            ramp: seconds(600),
-            sustained: seconds(600),
-            decay: seconds(900),
-        },
-    );
-    ramp.transfer.abort_probability = 0.1;
-    ramp.transfer.range_bytes = Some(8 << 20);
-    ramp.edge.pop_cache.fill_range = FillRange::Aligned(8 << 20);
-    ramp.edge.regional_cache.fill_range = FillRange::Aligned(8 << 20);
-
-    let mut staged = scenario(devices, plateau());
-    staged.discovery.stages = vec![
-        (Duration::ZERO, 0.1),
-        (seconds(1_200), 0.5),
-        (seconds(2_400), 1.0),
-    ];
-
-    // Too few instances: refusals, retries and an Auto Scaling group that comes late.
-    let mut overrun = scenario(devices, plateau());
-    overrun.transfer.abort_probability = 0.05;
-    overrun.origin.instances_min = (devices / 5_000).max(2);
-    overrun.origin.connections_max = 300;
-
-    vec![
-        ("plateau", plateau_case),
-        ("cron", cron),
-        ("ramp", ramp),
-        ("staged", staged),
-        ("overrun", overrun),
-    ]
-}
-
-/// Means over seeds: requests, bytes, and the peaks of bytes, requests and instances.
-fn means(
-    engine: Engine,
-    scenario: &Scenario,
-    front: Front,
-    seeds: std::ops::Range<u64>,
-) -> [f64; 5] {
-    let count = (seeds.end - seeds.start) as f64;
-    let mut sums = [0.0; 5];
-    for seed in seeds {
-        let origin = outcome(engine, scenario, front, seed).origin;
-        let values = [
-            origin.requests as f64,
-            origin.bytes as f64,
-            origin.peak_gbps(),
-            origin.peak_requests_per_s(),
-            origin.peak_demand_gbps(),
-        ];
-        for (sum, value) in sums.iter_mut().zip(values) {
-            *sum += value / count;
-        }
-    }
-    sums
-}
-
-fn disagreements(name: &str, scenario: &Scenario, front: Front) -> Vec<String> {
-    let exact = means(Engine::Exact, scenario, front, 1..11);
-    let counted = means(Engine::Aggregate, scenario, front, 1..11);
-    let what = [
-        ("requests", 0.01),
-        ("bytes", 0.01),
-        ("peak Gb/s", 0.05),
-        ("peak requests/s", 0.05),
-        ("peak demand", 0.05),
-    ];
-    let mut found = Vec::new();
-    for (index, (what, allowed)) in what.into_iter().enumerate() {
-        let off = (counted[index] / exact[index] - 1.0).abs();
-        if off.is_nan() || off > allowed {
-            let (exact, counted) = (exact[index], counted[index]);
-            found.push(format!(
-                "{name}, {front:?}: {what} {exact:.3} against {counted:.3}"
-            ));
-        }
-    }
-    found
-}
 
 #[test]
 fn the_engines_agree_on_what_reaches_the_origin_over_ten_seeds() {
@@ -477,10 +268,15 @@ fn misses_are_those_of_an_independent_simulator() {
         .sum();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("requests.csv");
-    let text: String = log
-        .iter()
-        .map(|request| format!("{},{},{}\n", request.at, request.artifact, request.bytes))
-        .collect();
+    let mut text = String::new();
+    for request in &log {
+        writeln!(
+            text,
+            "{},{},{}",
+            request.at, request.artifact, request.bytes
+        )
+        .unwrap();
+    }
     std::fs::write(&path, text).unwrap();
     // An object larger than the cache would be refused by one and would empty the other; none is.
     for capacity in [all / 20, all / 5, all / 2, all] {

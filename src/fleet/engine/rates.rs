@@ -1,7 +1,7 @@
 //! When a fleet asks, as shares per step: the aggregated engine's form of `arrivals.rs`.
 //!
-//! Owns the chance that a device learns of the release in a step, and how often it asks in it. Both are computed, not
-//! drawn: devices are exchangeable, so a count is drawn from them where it is needed.
+//! Owns the chance that a device learns of the release in a step, and how often it asks in it. Both are computed and
+//! never drawn: devices are exchangeable, so a count is drawn from them where it is needed.
 
 use std::time::Duration;
 
@@ -213,16 +213,16 @@ fn pushed(grid: &Grid, polled: Rates, opens: u64, share: f64) -> Rates {
     grid.add(&mut pushes, 0, PUSH_MICROS, 1.0);
     let mut rates = polled;
     let (mut by_poll, mut by_push) = (0.0, 0.0);
-    for index in 0..grid.steps {
+    for (index, &pushed) in pushes.iter().enumerate() {
         let poll = rates.learn[index];
         let is_open = opens <= index as u64 * grid.step + grid.step / 2;
-        let push = if is_open { pushes[index] } else { 0.0 };
+        let push = if is_open { pushed } else { 0.0 };
         // The first of two independent times; within a step they come in either order.
         let first = poll * (1.0 - by_push - 0.5 * push) + push * (1.0 - by_poll - 0.5 * poll);
         by_poll += poll;
         by_push += push;
         rates.learn[index] = (1.0 - share) * poll + share * first;
-        rates.asks[index] += share * pushes[index];
+        rates.asks[index] += share * pushed;
     }
     rates
 }
