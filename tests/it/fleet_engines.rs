@@ -25,7 +25,7 @@ use headwater::fleet::scenario::{Curve, Scenario};
 
 #[test]
 fn the_engines_agree_on_what_reaches_the_origin_over_ten_seeds() {
-    let cases = cases(20_000);
+    let cases = cases(100_000);
     let found: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = FRONTS
             .iter()

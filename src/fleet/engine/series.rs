@@ -23,18 +23,23 @@ impl Tally {
         self.steps[step] += n;
     }
 
-    /// Counts `n` evenly between two moments.
-    pub fn spread(&mut self, from: u64, to: u64, n: u64) {
+    /// Counts `count` times `each` requests that follow a first one at equal distances: of `each + 1` parts of the time
+    /// between two moments every part but the first begins with one.
+    pub fn follow(&mut self, from: u64, to: u64, each: u64, count: u64) {
+        if each == 0 || count == 0 {
+            return;
+        }
         if to <= from || from / STEP_MICROS == to / STEP_MICROS {
-            self.add(from, n);
+            self.add(from, each * count);
             return;
         }
         let mut counted = 0;
         let mut at = from;
         while at < to {
             let next = ((at / STEP_MICROS + 1) * STEP_MICROS).min(to);
-            let until = (u128::from(n) * u128::from(next - from) / u128::from(to - from)) as u64;
-            self.add(at, until - counted);
+            let parts = u128::from(each + 1) * u128::from(next - from) / u128::from(to - from);
+            let until = (parts as u64).min(each);
+            self.add(at, (until - counted) * count);
             counted = until;
             at = next;
         }
@@ -154,12 +159,9 @@ mod tests {
     #[test]
     fn what_is_spread_sums_up_and_lies_where_it_belongs() {
         let mut tally = Tally::default();
-        tally.spread(30_000_000, 150_000_000, 1_000_001);
-        assert_eq!(
-            tally.clone().finish(180_000_000),
-            [250_000, 500_000, 250_001]
-        );
-        assert_eq!(tally.sum(), 1_000_001);
+        tally.follow(30_000_000, 150_000_000, 3, 10);
+        assert_eq!(tally.clone().finish(180_000_000), [10, 20, 0]);
+        assert_eq!(tally.sum(), 30);
         let mut flow = Flow::default();
         flow.spread(30_000_000, 150_000_000, 10.0);
         assert_eq!(flow.finish(180_000_000, Some(10)).iter().sum::<u64>(), 10);

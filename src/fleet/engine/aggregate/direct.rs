@@ -346,7 +346,7 @@ impl Run<'_> {
                 .div_ceil(range.max(1))
                 .saturating_sub(1);
             let began = u64::from(end.started) * self.grid.step;
-            self.counts.requests.spread(began, at, each * count);
+            self.counts.requests.follow(began, at, each, count);
         }
         if end.cohort.needed > 0 {
             self.counts.broken += count;

@@ -314,7 +314,9 @@ impl Run<'_> {
         if let Some(range) = self.scenario.transfer.range_bytes {
             // The first range was counted when it asked; the others follow on its connection, one after the other.
             let more = attempt.bytes.div_ceil(range.max(1)).saturating_sub(1);
-            self.counts.requests.spread(device.started, self.now, more);
+            self.counts
+                .requests
+                .follow(device.started, self.now, more, 1);
         }
         let device = &mut self.fleet.devices[who as usize];
         device.remaining -= attempt.bytes;
