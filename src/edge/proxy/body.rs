@@ -22,7 +22,7 @@ use super::upstream::Live;
 
 /// Read from the file at a time: the call and the frame do not count any more at this size, and a viewer that is slow
 /// holds one or two of them.
-const READ_BYTES: u64 = 256 << 10;
+const READ_BYTES: u64 = 64 << 10;
 /// … when memory is short.
 const READ_BYTES_MIN: u64 = 16 << 10;
 
