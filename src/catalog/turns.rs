@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 /// More than what a cold start looks up at one time, so that two names seldom wait for each other.
 const LOCKS: usize = 64;
 
-/// A lock for every name, by its share of [`LOCKS`]: bounded, whatever strangers ask for.
+/// A lock for every name, by its share of `LOCKS`: bounded, whatever strangers ask for.
 #[derive(Debug)]
 pub struct Turns([Mutex<()>; LOCKS]);
 
