@@ -14,7 +14,7 @@ use super::output::Form;
 use super::{Context, Failure};
 use crate::assembly;
 use crate::device::DeviceError;
-use crate::device::load::{self, LoadOutcome, LoadPlan, Style, Target, TargetError};
+use crate::device::load::{self, Ended, LoadOutcome, LoadPlan, Style, Target, TargetError};
 use crate::model::{ArtifactName, ChannelName, Product};
 
 mod figures;
@@ -27,7 +27,7 @@ several, each in turn), verifies every byte and keeps none. It works against any
 an origin, an edge, a real distribution. Both bounds are required: whoever is at the other end pays for the traffic. \
 Ctrl-C ends it early, with the table so far.
 Ends with exit code 5 when a device was given other bytes than the published ones; with 1 when a larger share of \
-requests or devices failed than --error-rate-max allows, or when no device got through.
+requests or devices failed than --error-rate-max allows, or when it ended before every device had its turn.
 With --json: {url, artifact, seed, ended, elapsed_s, devices: {planned, verified, failed, damaged, cut_short, \
 not_started}, requests, statuses, bytes, bytes_per_s, requests_per_s, connections, broken_off, ranges_ignored, errors, \
 error_rate, x_cache, first_byte_ms: {channel, release, artifact}, update_ms}; times are {count, p50, p90, p99, max}; \
@@ -127,6 +127,12 @@ impl Typed {
         let (Some(requests_max), Some(time_max)) = (self.max_requests, self.max_time) else {
             return Err(self.unbounded());
         };
+        if time_max.is_zero() {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--max-time is 0: nothing can be asked in no time",
+            ));
+        }
         let named = self.product.clone().zip(self.channel.clone());
         Ok(LoadPlan {
             target: Target::parse(&self.url, named)?,
@@ -184,6 +190,16 @@ impl Typed {
             }
         } else if devices.verified == 0 {
             Verdict::NobodyDone
+        } else if outcome.ended != Ended::AllDone {
+            Verdict::Unfinished {
+                why: match outcome.ended {
+                    Ended::RequestsBound => "--max-requests was reached",
+                    Ended::TimeBound => "--max-time was over",
+                    Ended::Interrupted | Ended::AllDone => "it was interrupted",
+                },
+                verified: devices.verified,
+                planned: devices.planned,
+            }
         } else {
             return Ok(());
         };
@@ -210,13 +226,19 @@ enum Verdict {
     },
     #[error("no device had its update when the load test ended")]
     NobodyDone,
+    #[error("{why} when {verified} of {planned} devices had their update")]
+    Unfinished {
+        why: &'static str,
+        verified: u64,
+        planned: u64,
+    },
 }
 
 impl Verdict {
     fn exit(&self) -> Exit {
         match self {
             Self::Damaged { .. } => Exit::Damaged,
-            Self::Errors { .. } | Self::NobodyDone => Exit::Failed,
+            Self::Errors { .. } | Self::NobodyDone | Self::Unfinished { .. } => Exit::Failed,
         }
     }
 }

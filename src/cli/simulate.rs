@@ -211,6 +211,16 @@ impl Typed {
             Engines::Exact => Engine::Exact,
             Engines::Aggregate => Engine::Aggregate,
         };
+        if engine == Engine::Exact && scenario.devices > EXACT_DEVICES_MAX {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "--engine exact keeps each of {} devices in memory; it takes up to {EXACT_DEVICES_MAX}",
+                    scenario.devices
+                ),
+            )
+            .with_hint("leave --engine out, or take --engine aggregate"));
+        }
         Ok(Request {
             scenario,
             fronts,
@@ -219,6 +229,9 @@ impl Typed {
         })
     }
 }
+
+/// About 100 bytes a device and front: 2 GB for each front at most.
+const EXACT_DEVICES_MAX: u64 = 20_000_000;
 
 /// A file that is written whole or not at all: whoever looks at the old one keeps it until then. It is opened before the
 /// simulation, so that a folder that is not there is told at once.
@@ -365,6 +378,9 @@ impl Report for Told<'_> {
         );
         for (about, sentence) in verdict(self.comparison) {
             let _ = writeln!(text, "{about}: {sentence}");
+        }
+        if self.comparison.with_edge().is_none() {
+            return text;
         }
         let unpublished = self.parameters.iter();
         let unpublished = unpublished.filter(|parameter| parameter.basis == Basis::Unpublished);

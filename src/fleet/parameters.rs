@@ -1,11 +1,11 @@
 //! Every parameter of a run, with what it rests on.
 //!
-//! Owns the judgement which values AWS documents, which it does not publish, and which describe a fleet that somebody
-//! chose. Never changes one.
+//! Owns the judgement which values AWS does not publish. What the others rest on, the scenario file says beside each: a
+//! value that somebody changed has no source any more that this file could know. Never changes one.
 
 use serde::Serialize;
 
-use Basis::{Chosen, Documented, Unpublished};
+use Basis::{Scenario as Chosen, Unpublished};
 
 use crate::edge::policy::cache::{CacheSettings, LeaderAbort};
 use crate::edge::policy::freshness::Ttl;
@@ -21,10 +21,8 @@ use crate::fleet::units::{
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
-    /// Documented by AWS, or measured by others; the scenario file names the source.
-    Documented,
-    /// About this fleet or this release: chosen.
-    Chosen,
+    /// The scenario's, or a flag's: the scenario file names the source, or says that it is an assumption.
+    Scenario,
     /// ⚙ AWS does not publish it: to be varied.
     Unpublished,
 }
@@ -34,8 +32,7 @@ impl Basis {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Documented => "documented",
-            Self::Chosen => "assumption",
+            Self::Scenario => "scenario",
             Self::Unpublished => "⚙ not published",
         }
     }
@@ -118,8 +115,8 @@ fn discovery(scenario: &Scenario, list: &mut List) {
     let discovery = &scenario.discovery;
     let curve = match discovery.curve {
         Curve::PhaseRandom { period, jitter } => {
-            list.add(Documented, "period", print_duration(period));
-            list.add(Documented, "jitter", print_duration(jitter));
+            list.add(Chosen, "period", print_duration(period));
+            list.add(Chosen, "jitter", print_duration(jitter));
             "phase-random"
         }
         Curve::Cron { at, spread, period } => {
@@ -185,11 +182,7 @@ fn line_and_transfer(scenario: &Scenario, list: &mut List) {
         print_duration(transfer.stall_timeout),
     );
     list.add(Chosen, "backoff", print_duration(transfer.backoff));
-    list.add(
-        Documented,
-        "backoff_max",
-        print_duration(transfer.backoff_max),
-    );
+    list.add(Chosen, "backoff_max", print_duration(transfer.backoff_max));
     list.add(
         Chosen,
         "attempts_max",
@@ -202,7 +195,7 @@ fn edge(scenario: &Scenario, list: &mut List) {
     list.section("edge.");
     let edge = &scenario.edge;
     let topology = &edge.topology;
-    list.add(Documented, "pops", topology.pops.to_string());
+    list.add(Chosen, "pops", topology.pops.to_string());
     list.add(
         Unpublished,
         "nodes_per_pop",
@@ -219,7 +212,7 @@ fn edge(scenario: &Scenario, list: &mut List) {
     };
     list.add(Unpublished, "placement", placement);
     let shield = topology.shield.clone();
-    list.add(Documented, "shield", shield.unwrap_or("off".to_owned()));
+    list.add(Chosen, "shield", shield.unwrap_or("off".to_owned()));
     cache(&edge.pop_cache, list);
     list.add(
         Unpublished,
@@ -235,8 +228,8 @@ fn edge(scenario: &Scenario, list: &mut List) {
         let [min, default, max] = [ttl.min, ttl.default, ttl.max].map(print_duration);
         format!("min {min}, default {default}, max {max}")
     };
-    list.add(Documented, "artifacts_ttl", ttl(&edge.artifacts_ttl));
-    list.add(Documented, "channels_ttl", ttl(&edge.channels_ttl));
+    list.add(Chosen, "artifacts_ttl", ttl(&edge.artifacts_ttl));
+    list.add(Chosen, "channels_ttl", ttl(&edge.channels_ttl));
     list.add(
         Chosen,
         "channel_max_age",
@@ -249,7 +242,7 @@ fn edge(scenario: &Scenario, list: &mut List) {
     {
         list.add(Unpublished, key, print_duration(rtt));
     }
-    list.add(Documented, "fill_rate", print_rate(edge.fill_bps));
+    list.add(Chosen, "fill_rate", print_rate(edge.fill_bps));
     list.add(Unpublished, "stream_along", edge.stream_along.to_string());
 }
 
@@ -277,8 +270,8 @@ fn origin(scenario: &Scenario, list: &mut List) {
     list.section("origin.");
     let origin = &scenario.origin;
     list.add(Chosen, "instance_type", origin.instance_type.clone());
-    list.add(Documented, "baseline", print_rate(origin.baseline_bps));
-    list.add(Documented, "gateway_cap", print_rate(origin.gateway_bps));
+    list.add(Chosen, "baseline", print_rate(origin.baseline_bps));
+    list.add(Chosen, "gateway_cap", print_rate(origin.gateway_bps));
     list.add(
         Chosen,
         "requests_per_second",
@@ -297,7 +290,7 @@ fn origin(scenario: &Scenario, list: &mut List) {
         percent(origin.target_utilisation),
     );
     list.add(
-        Documented,
+        Chosen,
         "metric_period",
         print_duration(origin.metric_period),
     );

@@ -45,19 +45,23 @@ const fn devices(name: &'static str, cell: fn(&Summary) -> String) -> Row {
 }
 
 /// Every line but the costs, group by group.
-pub const ROWS: [Row; 20] = [
+pub const ROWS: [Row; 23] = [
     origin("requests", |run| print_count(run.origin.requests)),
     origin("requests failed", |run| print_count(run.origin.failed)),
-    origin("peak requests/s", |run| {
+    origin("requests/s, busiest minute", |run| {
         print_number(run.origin.peak_requests_per_s)
     }),
     origin("bytes", |run| print_size(run.origin.bytes)),
-    origin("mean rate", |run| print_rate(run.origin.mean_gbps * 1e9)),
-    origin("peak rate", |run| print_rate(run.origin.peak_gbps * 1e9)),
-    origin("peak demand", |run| {
+    origin("bytes over the window", |run| {
+        print_rate(run.origin.mean_gbps * 1e9)
+    }),
+    origin("rate, busiest 5 minutes", |run| {
+        print_rate(run.origin.peak_gbps * 1e9)
+    }),
+    origin("demand, busiest 5 minutes", |run| {
         print_rate(run.origin.peak_demand_gbps * 1e9)
     }),
-    origin("instances needed", |run| {
+    origin("instances for that demand", |run| {
         print_count(run.origin.instances_needed)
     }),
     origin("instances at most", |run| {
@@ -65,6 +69,15 @@ pub const ROWS: [Row; 20] = [
     }),
     edge("requests", |run| print_count(run.edge.requests)),
     edge("bytes", |run| print_size(run.edge.bytes)),
+    edge("bytes over the window", |run| {
+        print_rate(run.edge.mean_gbps * 1e9)
+    }),
+    edge("offload of requests", |run| {
+        print_ratio(run, run.edge.offload_requests)
+    }),
+    edge("offload of bytes", |run| {
+        print_ratio(run, run.edge.offload_bytes)
+    }),
     edge("hit ratio", |run| print_ratio(run, run.edge.hit_ratio)),
     edge("byte hit ratio", |run| {
         print_ratio(run, run.edge.byte_hit_ratio)
@@ -78,12 +91,12 @@ pub const ROWS: [Row; 20] = [
     devices("99 % after", |run| print_time(run.fleet.t99_s)),
 ];
 
-/// Ratios of an edge differ in their last digits. Without an edge there is none.
+/// Ratios of an edge differ in their last digits, and none is ever rounded up to all. Without an edge there is none.
 fn print_ratio(run: &Summary, ratio: f64) -> String {
     if run.edge.requests == 0 {
         return "-".to_owned();
     }
-    format!("{:.4} %", ratio * 100.0)
+    format!("{:.4} %", (ratio * 1e6).floor() / 1e4)
 }
 
 /// A time after the release, to the minute once it is above an hour.

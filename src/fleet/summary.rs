@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::cost::{Cost, Prices, cost};
 use super::outcome::{EdgeOutcome, FleetOutcome, Front, OriginOutcome, Outcome};
 use super::scenario::Scenario;
+use super::units::as_f64;
 
 /// One run, summed up.
 #[derive(Clone, PartialEq, Serialize, Debug)]
@@ -52,10 +53,17 @@ pub struct EdgeSummary {
     pub requests: u64,
     /// Bytes to devices.
     pub bytes: u64,
-    /// Share of requests that caused none at the origin.
+    /// Share of requests that were answered without waiting for the origin. What an edge asks in the background is in
+    /// `offload_requests` alone.
     pub hit_ratio: f64,
-    /// Share of bytes that the origin did not send for them.
+    /// The same of bytes.
     pub byte_hit_ratio: f64,
+    /// One minus the origin's requests per request of a device; zero without an edge.
+    pub offload_requests: f64,
+    /// One minus the origin's bytes per byte to a device; zero without an edge.
+    pub offload_bytes: f64,
+    /// Bits per second to devices, over the scenario's window.
+    pub mean_gbps: f64,
     /// Requests that waited for another one's fill.
     pub collapsed: u64,
 }
@@ -85,7 +93,7 @@ impl Summary {
     pub fn of(scenario: &Scenario, front: Front, outcome: &Outcome, prices: &Prices) -> Self {
         Self {
             origin: origin(scenario, &outcome.origin),
-            edge: edge(&outcome.edge),
+            edge: edge(scenario, &outcome.edge, &outcome.origin),
             fleet: fleet(&outcome.fleet),
             cost_usd: cost(scenario, front, outcome, prices),
         }
@@ -111,8 +119,17 @@ fn origin(scenario: &Scenario, origin: &OriginOutcome) -> OriginSummary {
     }
 }
 
-fn edge(edge: &EdgeOutcome) -> EdgeSummary {
+fn edge(scenario: &Scenario, edge: &EdgeOutcome, origin: &OriginOutcome) -> EdgeSummary {
+    let offload = |behind: u64, before: u64| {
+        if before == 0 {
+            return 0.0;
+        }
+        (1.0 - as_f64(behind) / as_f64(before)).max(0.0)
+    };
     EdgeSummary {
+        offload_requests: offload(origin.requests, edge.requests),
+        offload_bytes: offload(origin.bytes, edge.bytes),
+        mean_gbps: as_f64(edge.bytes) * 8.0 / scenario.window.as_secs_f64().max(1.0) / 1e9,
         requests: edge.requests,
         bytes: edge.bytes,
         hit_ratio: edge.hit_ratio().unwrap_or_default(),

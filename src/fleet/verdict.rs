@@ -6,7 +6,8 @@ use super::comparison::{Comparison, Run};
 use super::cost::Cost;
 use super::outcome::Front;
 use super::rows::{front_name, print_usd};
-use super::units::{as_f64, print_count, print_number, print_size};
+use super::units::{as_f64, print_count, print_number, print_rate, print_size};
+use crate::edge::policy::limits::Limits;
 
 /// What each is about, and the sentences; none when only one side was run.
 #[must_use]
@@ -20,6 +21,7 @@ pub fn verdict(comparison: &Comparison) -> Vec<(&'static str, String)> {
         ("Instances", instances(comparison, without, with)),
         ("Cost", money(without, with)),
     ];
+    sentences.extend(quota(comparison, with).map(|told| ("Quota", told)));
     sentences.extend(devices(without, with).map(|told| ("Failed or late devices", told)));
     sentences
 }
@@ -84,6 +86,32 @@ fn money(without: &Run, with: &Run) -> String {
         print_usd(before.alb),
         print_usd(after.alb),
     )
+}
+
+/// Only when the mean alone is above what a distribution may send by default (fact 60 of CloudFront's quotas: 150 Gb/s
+/// and 250,000 requests per second, raised on request).
+fn quota(comparison: &Comparison, with: &Run) -> Option<String> {
+    let limits = Limits::default();
+    let window = comparison.request.scenario.window.as_secs_f64().max(1.0);
+    let rate = with.summary.edge.mean_gbps * 1e9;
+    let requests = as_f64(with.summary.edge.requests) / window;
+    let above = [
+        rate / as_f64(limits.bits_per_second),
+        requests / as_f64(limits.requests_per_second),
+    ];
+    let most = above.into_iter().fold(0.0, f64::max);
+    (most > 1.0).then(|| {
+        format!(
+            "Over the window the edge sends {} and answers {} requests/s on average: {} times what one distribution may do by \
+             default ({} and {} requests/s). Ask AWS to raise the quota before such a release, spread it over a longer window \
+             or over several distributions; the simulation goes on as if it had been raised.",
+            print_rate(rate),
+            print_number(requests),
+            print_number(most),
+            print_rate(as_f64(limits.bits_per_second)),
+            print_count(limits.requests_per_second),
+        )
+    })
 }
 
 /// A change in percent, with its direction as a word.

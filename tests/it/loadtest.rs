@@ -472,8 +472,12 @@ fn an_interrupt_ends_it_with_the_figures_so_far() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(output.stderr, b"", "nothing is drawn where no terminal is");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: it was interrupted when 1 of 2 devices had their update\n",
+        "and nothing is drawn where no terminal is"
+    );
 }
 
 #[test]

@@ -216,11 +216,10 @@ fn ground(comparison: &Comparison, prices: &Prices, command: &str, page: &mut St
     let _ = writeln!(
         page,
         "<h2>What makes this again</h2>\n<pre>{}</pre>\n<p>The same scenario, seed and engine give the same answer, bit for \
-         bit.</p>\n<h2>Parameters</h2>\n<p>“{}”: AWS says so, or others measured it; the scenario file names the source. \
-         “{}”: chosen for this fleet. “{}”: AWS does not say; vary it before you rely on it.</p>",
+         bit.</p>\n<h2>Parameters</h2>\n<p>“{}”: chosen there; the scenario file names the source of each \
+         value or calls it an assumption. “{}”: AWS does not say; vary it before you rely on it.</p>",
         escaped(command),
-        Basis::Documented.name(),
-        Basis::Chosen.name(),
+        Basis::Scenario.name(),
         Basis::Unpublished.name(),
     );
     open_table(page, "words", "Parameters");

@@ -221,7 +221,7 @@ impl Axis {
         let (low, high) = (self.min.log10().ceil(), self.max.log10().floor());
         let decades = (high - low).max(0.0);
         if decades < 2.0 {
-            return self.parts_of_decades(low);
+            return self.parts_of_decades(low, most);
         }
         let every = (decades / as_f64(most.max(2) as u64 - 1)).ceil().max(1.0);
         // From the top, where the large values are.
@@ -236,13 +236,15 @@ impl Axis {
 }
 
 impl Axis {
-    /// So few decades that their parts have room.
-    fn parts_of_decades(&self, low: f64) -> Vec<f64> {
+    /// So few decades that their parts have room; of more marks than there is room for, every so-many-th.
+    fn parts_of_decades(&self, low: f64, most: usize) -> Vec<f64> {
         let powers = (-1_i32..=2).map(|at| 10_f64.powf(low + f64::from(at)));
         let marks = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|part| part * power));
         // A mark that misses the border by a rounding error is a mark.
         let (min, max) = (self.min * (1.0 - 1e-9), self.max * (1.0 + 1e-9));
-        marks.filter(|mark| (min..=max).contains(mark)).collect()
+        let marks: Vec<f64> = marks.filter(|mark| (min..=max).contains(mark)).collect();
+        let every = marks.len().div_ceil(most.max(2));
+        marks.into_iter().step_by(every.max(1)).collect()
     }
 }
 
