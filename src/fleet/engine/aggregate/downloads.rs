@@ -30,7 +30,7 @@ pub struct Cohort {
 }
 
 /// Attempts that end at about the same virtual time are one: to this share of the smallest artifact.
-const MARKS_PER_ARTIFACT: f64 = 1024.0;
+const MARKS_PER_ARTIFACT: f64 = 256.0;
 
 /// Which attempts are one: their mark's part of the virtual time, the artifact, whether they will be cut, and when they
 /// began where that matters. Sorts by the mark.

@@ -123,8 +123,7 @@ impl Run<'_> {
             &self.shares,
             &mut self.kinds,
         );
-        self.journeys
-            .begin(self.now, &self.kinds, 0.0, &mut self.dice);
+        self.journeys.begin(self.now, &self.kinds, &mut self.dice);
         // After those who begin: a fast line is through before its step is.
         let done = self.journeys.pass(self.now, &mut self.dice);
         if done > 0 {

@@ -10,8 +10,9 @@ use crate::fleet::scenario::{Line, Scenario};
 
 /// Devices that need about as much, to this share of an artifact, are one pool.
 const PARTS: usize = 4;
-/// A pool is looked at so many times per mean pause.
-const LOOKS_PER_MEAN: u64 = 16;
+/// A pool is looked at so many times per mean pause: that leaves a mean within 1 %, because who begins to pause does so
+/// half a look before the first one.
+const LOOKS_PER_MEAN: u64 = 4;
 
 /// Devices that stand still with some of their bytes: those who are alike are one pool.
 #[derive(Debug)]
