@@ -214,16 +214,14 @@ impl Run<'_> {
         let back = Retry {
             failures: 0,
             learned,
-            count: resumed.iter().map(|cohort| cohort.count).sum(),
+            count: again - retries.iter().map(|retry| retry.count).sum::<u64>(),
             has_begun: true,
         };
         for cohort in resumed {
             self.refused.add(cohort, &mut self.dice);
         }
-        // A learner's connection is there already.
-        let at_once = self.admit(at, fresh, 1.0, 0);
-        let (mut others, mut begun) = (fresh, 0);
-        others.count = 0;
+        let at_once = self.admit(at, fresh, 1.0, 0); // Their connections are there already.
+        let (mut others, mut begun) = (Retry { count: 0, ..fresh }, 0);
         for retry in retries.into_iter().chain([back]) {
             let served = self.admit(at, retry, chance, at_once + others.count + begun);
             if retry.has_begun {

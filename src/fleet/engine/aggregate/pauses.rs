@@ -17,7 +17,7 @@ const LOOKS_PER_MEAN: u64 = 4;
 /// Devices that stand still with some of their bytes: those who are alike are one pool.
 #[derive(Debug)]
 pub struct Pools {
-    pools: Vec<Pool>,
+    kinds: Vec<Pool>,
     sizes: Vec<u64>,
     count: u64,
 }
@@ -36,7 +36,7 @@ impl Pools {
     pub fn new(scenario: &Scenario) -> Self {
         let sizes: Vec<u64> = scenario.release.artifacts.iter().map(|a| a.bytes).collect();
         Self {
-            pools: vec![Pool::default(); sizes.len() * Line::CLASSES * PARTS],
+            kinds: vec![Pool::default(); sizes.len() * Line::CLASSES * PARTS],
             sizes,
             count: 0,
         }
@@ -48,7 +48,7 @@ impl Pools {
         let each = cohort.needed / cohort.count;
         let part = (each * PARTS as u64 / size).min(PARTS as u64 - 1) as usize;
         let kind = usize::from(cohort.artifact) * Line::CLASSES + usize::from(cohort.class);
-        let pool = &mut self.pools[kind * PARTS + part];
+        let pool = &mut self.kinds[kind * PARTS + part];
         self.count += cohort.count;
         pool.count += cohort.count;
         pool.needed += cohort.needed;
@@ -62,11 +62,11 @@ impl Pools {
         let mut drawn = Vec::new();
         let mut all = self.count;
         let mut wanted = count.min(all);
-        for at in 0..self.pools.len() {
+        for at in 0..self.kinds.len() {
             if wanted == 0 {
                 break;
             }
-            let here = self.pools[at].count;
+            let here = self.kinds[at].count;
             if here == 0 {
                 continue;
             }
@@ -86,7 +86,7 @@ impl Pools {
         if count == 0 {
             return None;
         }
-        let pool = &mut self.pools[at];
+        let pool = &mut self.kinds[at];
         let needed = (u128::from(pool.needed) * u128::from(count) / u128::from(pool.count)) as u64;
         pool.count -= count;
         pool.needed -= needed;
@@ -135,10 +135,10 @@ impl Pauses {
         if self.pools.count == 0 {
             return Vec::new();
         }
-        (now % self.turns..self.pools.pools.len())
+        (now % self.turns..self.pools.kinds.len())
             .step_by(self.turns)
             .filter_map(|at| {
-                let count = chance::binomial(dice, self.pools.pools[at].count, self.back);
+                let count = chance::binomial(dice, self.pools.kinds[at].count, self.back);
                 self.pools.part(at, count)
             })
             .collect()
