@@ -114,6 +114,10 @@ struct Flight {
     followers: Followers,
     /// Bytes of the body.
     length: u64,
+    /// The node behind; none: the origin.
+    behind: Option<u32>,
+    /// The way there, one direction, in µs.
+    half_rtt: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -495,6 +499,8 @@ impl<'a> Network<'a> {
         let span = fetch
             .span
             .map(|span| span.start..span.end.min(self.sizes[object as usize]));
+        let behind = self.behind(node, object);
+        let half_rtt = self.half_rtt(node, behind);
         self.by_id.insert((node, fetch.fill), fill);
         self.flights.insert(
             fill,
@@ -511,10 +517,11 @@ impl<'a> Network<'a> {
                 head: None,
                 is_alone: false,
                 followers: Followers::Share,
+                behind,
+                half_rtt,
             },
         );
-        let half = self.half_rtt_behind(fill);
-        self.push(self.now + half, fill, What::Ask);
+        self.push(self.now + half_rtt, fill, What::Ask);
         fill
     }
 
@@ -537,20 +544,18 @@ impl<'a> Network<'a> {
         Some((first + regional * nodes + chosen) as u32)
     }
 
-    /// The way to the layer behind, one direction, in µs.
-    fn half_rtt_behind(&self, fill: Fill) -> u64 {
-        let Some(flight) = self.flights.get(&fill) else {
-            return 0;
-        };
-        let rtt = match (
-            self.nodes[flight.node as usize].layer,
-            self.behind(flight.node, flight.object),
-        ) {
+    fn half_rtt(&self, node: u32, behind: Option<u32>) -> u64 {
+        let rtt = match (self.nodes[node as usize].layer, behind) {
             (_, None) => self.scenario.edge.rtt[2],
             (Layer::Pop, Some(_)) => self.scenario.edge.rtt[0],
             (Layer::Regional, Some(_)) => self.scenario.edge.rtt[1],
         };
         rtt.as_micros() as u64 / 2
+    }
+
+    /// The way of a fill to the layer behind, one direction, in µs.
+    fn half_rtt_behind(&self, fill: Fill) -> u64 {
+        self.flights.get(&fill).map_or(0, |flight| flight.half_rtt)
     }
 }
 

@@ -226,6 +226,10 @@ fn pushed(grid: &Grid, polled: Rates, opens: u64, share: f64) -> Rates {
         by_poll += poll;
         by_push += push;
         rates.learn[index] = (1.0 - share) * poll + share * first;
+        if index >= grid.window {
+            // Those who have it from their push wait no more.
+            rates.asks[index] *= 1.0 - share * by_push;
+        }
         rates.asks[index] += share * pushed;
     }
     rates

@@ -189,21 +189,70 @@ pub(crate) fn cases(devices: u64) -> Vec<(&'static str, Scenario)> {
         ("ramp", ramp),
         ("staged", staged),
         ("overrun", overrun),
+        ("phone", phone(devices)),
     ]
 }
 
-/// Over seeds: requests, bytes, and the peaks of bytes, of requests and of the demand; means, and how sure those are.
-fn means(engine: Engine, scenario: &Scenario, front: Front) -> [(f64, f64); 5] {
+/// As in `phone-os.toml`, but shorter: day and night, pushes, cuts, lines on which a download takes a step, and lines on
+/// which it outlasts the window many times.
+fn phone(devices: u64) -> Scenario {
+    let mut phone = scenario(
+        devices,
+        Curve::PhaseRandom {
+            period: seconds(4 * 3_600),
+            jitter: seconds(600),
+        },
+    );
+    phone.window = seconds(4 * 3_600);
+    phone.horizon = seconds(48 * 3_600);
+    phone.discovery.diurnal_amplitude = 0.8;
+    phone.transfer.abort_probability = 0.05;
+    phone.transfer.late_after = seconds(4 * 3_600);
+    phone.release.artifacts = artifacts(4, 600_000_000);
+    phone.release.artifacts[1].bytes = 4_000_000_000;
+    phone
+}
+
+/// What is compared over seeds, and how far off a mean may be: as a share of it, and beside that.
+const COMPARED: [(&str, f64, f64); 10] = [
+    ("requests", 0.01, 0.0),
+    ("bytes", 0.01, 0.0),
+    ("peak Gb/s", 0.05, 0.0),
+    ("peak requests/s", 0.05, 0.0),
+    ("peak demand", 0.05, 0.0),
+    ("updated", 0.01, 0.0),
+    ("failed", 0.01, 0.001),
+    ("t50", 0.01, STEP_SECONDS),
+    ("t90", 0.01, STEP_SECONDS),
+    ("t99", 0.01, STEP_SECONDS),
+];
+const STEP_SECONDS: f64 = 60.0;
+
+/// Over seeds: the means of what is compared, and how sure those are.
+fn means(engine: Engine, scenario: &Scenario, front: Front) -> [(f64, f64); COMPARED.len()] {
     const SEEDS: u64 = 10;
-    let mut sums = [(0.0, 0.0); 5];
+    let mut sums = [(0.0, 0.0); COMPARED.len()];
     for seed in 1..=SEEDS {
-        let origin = outcome(engine, scenario, front, seed).origin;
+        let Outcome { origin, fleet, .. } = outcome(engine, scenario, front, seed);
+        assert_eq!(
+            fleet.completions_series.iter().sum::<u64>(),
+            fleet.updated,
+            "{engine:?}"
+        );
+        // A share that was never reached is one that was reached at the horizon.
+        let horizon = scenario.horizon.as_secs_f64();
+        let [t50, t90, t99] = fleet.percentiles_s.map(|at| at.unwrap_or(horizon));
         let values = [
             origin.requests as f64,
             origin.bytes as f64,
             origin.peak_gbps(),
             origin.peak_requests_per_s(),
             origin.peak_demand_gbps(),
+            fleet.updated as f64,
+            fleet.failed as f64,
+            t50,
+            t90,
+            t99,
         ];
         for (sum, value) in sums.iter_mut().zip(values) {
             *sum = (sum.0 + value, sum.1 + value * value);
@@ -222,19 +271,20 @@ fn means(engine: Engine, scenario: &Scenario, front: Front) -> [(f64, f64); 5] {
 pub(crate) fn disagreements(name: &str, scenario: &Scenario, front: Front) -> Vec<String> {
     let exact = means(Engine::Exact, scenario, front);
     let counted = means(Engine::Aggregate, scenario, front);
-    let what = [
-        ("requests", 0.01),
-        ("bytes", 0.01),
-        ("peak Gb/s", 0.05),
-        ("peak requests/s", 0.05),
-        ("peak demand", 0.05),
-    ];
     let mut found = Vec::new();
-    for ((what, allowed), (a, b)) in what.into_iter().zip(exact.into_iter().zip(counted)) {
+    for ((what, share, beside), (a, b)) in COMPARED.into_iter().zip(exact.into_iter().zip(counted))
+    {
+        // Few devices of a fleet fail, so their number is compared as a share of the fleet.
+        let beside = if what == "failed" {
+            beside * scenario.devices as f64
+        } else {
+            beside
+        };
+        let allowed = share * a.0 + beside;
         let off = (b.0 - a.0).abs();
         // Ten runs of a small fleet tell two means apart to two standard errors only.
         let unsure = 2.0 * (a.1 + b.1).sqrt();
-        if off.is_nan() || off > allowed * a.0 + unsure || unsure > 2.0 * allowed * a.0 {
+        if off.is_nan() || off > allowed + unsure || unsure > 2.0 * allowed {
             found.push(format!(
                 "{name}, {front:?}: {what} {:.3} against {:.3} (± {unsure:.3})",
                 a.0, b.0

@@ -13,8 +13,9 @@ use super::super::places::Places;
 use super::super::scaling::{self, Group};
 use super::super::series::{Flow, STEP_MICROS, Tally, percentiles};
 use super::demand::Demand;
-use super::downloads::{Cohort, Downloads, Ended};
+use super::downloads::{Downloads, Ended};
 use super::grid::Grid;
+use super::pauses::Pools;
 use crate::fleet::outcome::{FleetOutcome, OriginOutcome, Outcome};
 use crate::fleet::scenario::{Curve, Scenario};
 
@@ -27,8 +28,19 @@ struct Retry {
     failures: u32,
     learned: u32,
     count: u64,
-    /// What they were at; none: they have nothing yet, and it is drawn when they get through.
-    at: Option<Cohort>,
+    /// Whether they were cut before and are among [`Run::refused`]; else they have nothing yet, and what they fetch is
+    /// drawn when they get through.
+    has_begun: bool,
+}
+
+impl Retry {
+    /// Others who learnt at another time.
+    fn join(&mut self, count: u64, learned: u32, dice: &mut Dice) {
+        self.count += count;
+        if chance::is_one_of(dice, count, self.count) {
+            self.learned = learned;
+        }
+    }
 }
 
 struct Run<'a> {
@@ -42,6 +54,8 @@ struct Run<'a> {
     demand: Demand,
     kinds: Vec<u64>,
     retries: Vec<Vec<Retry>>,
+    /// Who tries again with some bytes. Anyone of them gets through as likely as any other.
+    refused: Pools,
     /// Connections that get nothing, by the step in which they give up.
     stalled: Vec<u64>,
     stalled_now: u64,
@@ -91,6 +105,7 @@ pub(super) fn run(scenario: &Scenario, seed: u64, progress: &dyn Progress) -> Ou
         ),
         kinds: Vec::new(),
         retries: vec![Vec::new(); grid.steps],
+        refused: Pools::new(scenario),
         stalled: vec![0; grid.steps],
         stalled_now: 0,
         group: Group::new(&scenario.origin),
@@ -188,25 +203,34 @@ impl Run<'_> {
             failures: 1,
             learned,
             count: refused,
-            at: None,
+            has_begun: false,
         });
         let fresh = Retry {
             failures: 0,
             learned,
             count: asking.learners - refused,
-            at: None,
+            has_begun: false,
         };
-        let resumed = resumed.into_iter().map(|cohort| Retry {
+        let back = Retry {
             failures: 0,
-            learned: cohort.learned,
-            count: cohort.count,
-            at: Some(cohort),
-        });
-        // A learner's connection is there already.
-        sent += self.admit(at, fresh, 1.0);
-        for retry in retries.into_iter().chain(resumed) {
-            sent += self.admit(at, retry, chance);
+            learned,
+            count: again - retries.iter().map(|retry| retry.count).sum::<u64>(),
+            has_begun: true,
+        };
+        for cohort in resumed {
+            self.refused.add(cohort, &mut self.dice);
         }
+        let at_once = self.admit(at, fresh, 1.0, 0); // Their connections are there already.
+        let (mut others, mut begun) = (Retry { count: 0, ..fresh }, 0);
+        for retry in retries.into_iter().chain([back]) {
+            let served = self.admit(at, retry, chance, at_once + others.count + begun);
+            if retry.has_begun {
+                begun += served;
+            } else if served > 0 {
+                others.join(served, retry.learned, &mut self.dice);
+            }
+        }
+        sent += self.begin(asking.learners, at_once, others, begun);
         self.downloads.settle(capacity, sent);
         self.counts.sent.spread(at, at + self.grid.step, sent);
         self.counts.sent_in_period += sent;
@@ -222,37 +246,54 @@ impl Run<'_> {
         bytes as f64
     }
 
-    /// Requests for artifacts; says the bytes that were sent to them in this step.
-    fn admit(&mut self, at: u64, retry: Retry, chance: f64) -> f64 {
+    /// Requests for artifacts; says how many are served, when so many others of this step are.
+    fn admit(&mut self, at: u64, retry: Retry, chance: f64, others: u64) -> u64 {
         if retry.count == 0 {
-            return 0.0;
+            return 0;
         }
         self.counts.requests.add(at, retry.count);
         let accepted = chance::binomial(&mut self.dice, retry.count, chance);
         let refused = retry.count - accepted;
         self.counts.failed += refused;
-        let (refused, rest) = split(retry, refused);
         self.fail(Retry {
-            failures: refused.failures + 1,
-            ..refused
+            failures: retry.failures + 1,
+            count: refused,
+            ..retry
         });
-        let served = self.group.bytes_per_second() / scaling::STALL_BYTES_PER_SECOND;
-        let room = (served as u64).saturating_sub(self.downloads.open() + self.stalled_now);
-        let (served, stalled) = split(rest, rest.count.min(room));
-        self.stall(stalled);
-        if served.count == 0 {
-            return 0.0;
-        }
+        let most = self.group.bytes_per_second() / scaling::STALL_BYTES_PER_SECOND;
+        let open = self.downloads.open() + self.stalled_now + others;
+        let served = accepted.min((most as u64).saturating_sub(open));
+        self.stall(Retry {
+            count: accepted - served,
+            ..retry
+        });
+        served
+    }
+
+    /// Those who are served begin: of so many learners some at once, others later, and some with bytes that they have;
+    /// says the bytes that they got in this step.
+    fn begin(&mut self, learners: u64, at_once: u64, others: Retry, begun: u64) -> f64 {
         let now = self.now as u32;
-        if let Some(cohort) = served.at {
-            return self.downloads.begin(cohort, now, &mut self.dice);
+        let mut sent = 0.0;
+        if at_once > 0 {
+            // What all of a step's learners need was drawn before; what some of them need is drawn again.
+            if at_once < learners {
+                super::share_out(&mut self.dice, at_once, &self.shares, &mut self.kinds);
+            }
+            sent += self
+                .downloads
+                .begin_fresh(&self.kinds, (now, now), &mut self.dice);
         }
-        // Which artifact and line is drawn when they get through; those who do at once were drawn before.
-        if served.count != self.kinds.iter().sum::<u64>() || served.learned != now {
-            super::share_out(&mut self.dice, served.count, &self.shares, &mut self.kinds);
+        if others.count > 0 {
+            super::share_out(&mut self.dice, others.count, &self.shares, &mut self.kinds);
+            sent += self
+                .downloads
+                .begin_fresh(&self.kinds, (others.learned, now), &mut self.dice);
         }
-        self.downloads
-            .begin_fresh(&self.kinds, (served.learned, now), &mut self.dice)
+        for cohort in self.refused.draw(begun, &mut self.dice) {
+            sent += self.downloads.begin(cohort, now, &mut self.dice);
+        }
+        sent
     }
 
     /// Their first packets are lost in full queues, again and again.
@@ -310,8 +351,7 @@ impl Run<'_> {
         for part in 0..RETRY_PARTS {
             let parts_left = (RETRY_PARTS - part) as f64;
             let count = chance::binomial(&mut self.dice, left.count, 1.0 / parts_left);
-            let (some, rest) = split(left, count);
-            left = rest;
+            left.count -= count;
             if count == 0 {
                 continue;
             }
@@ -322,17 +362,13 @@ impl Run<'_> {
             let Some(row) = self.retries.get_mut(row) else {
                 continue;
             };
-            // Those who have nothing yet are alike but for when they learnt, and keep one of their times.
+            // Those who failed as often are alike but for when they learnt, and keep one of their times.
             let alike = row.iter_mut().find(|other| {
-                some.at.is_none() && other.at.is_none() && other.failures == some.failures
+                other.has_begun == retry.has_begun && other.failures == retry.failures
             });
-            if let Some(other) = alike {
-                other.count += count;
-                if self.dice.random_range(0..other.count) < count {
-                    other.learned = some.learned;
-                }
-            } else {
-                row.push(some);
+            match alike {
+                Some(other) => other.join(count, retry.learned, &mut self.dice),
+                None => row.push(Retry { count, ..retry }),
             }
         }
     }
@@ -398,24 +434,4 @@ impl Run<'_> {
             ..Outcome::default()
         }
     }
-}
-
-/// The first `count` of some who are alike, and the others.
-fn split(retry: Retry, count: u64) -> (Retry, Retry) {
-    let part = |count: u64, needed: u64| Retry {
-        count,
-        at: retry.at.map(|cohort| Cohort {
-            count,
-            needed,
-            ..cohort
-        }),
-        ..retry
-    };
-    let all = retry.at.map_or(0, |cohort| cohort.needed);
-    let needed = if retry.count == 0 {
-        0
-    } else {
-        (u128::from(all) * u128::from(count) / u128::from(retry.count)) as u64
-    };
-    (part(count, needed), part(retry.count - count, all - needed))
 }

@@ -4,8 +4,8 @@
 //! what its devices still need. Never decides who may begin: `direct.rs` does. A download of a class ends when the class's
 //! virtual time reaches its mark, as in `sharing.rs`.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rand::Rng;
 
@@ -29,30 +29,23 @@ pub struct Cohort {
     pub learned: u32,
 }
 
-/// An attempt that runs.
+/// Attempts that end at about the same virtual time are one: to this share of the smallest artifact.
+const MARKS_PER_ARTIFACT: f64 = 256.0;
+
+/// Which attempts are one: their mark's part of the virtual time, the artifact, whether they will be cut, and when they
+/// began where that matters. Sorts by the mark.
+type Alike = (u64, u16, bool, u32);
+
+/// Attempts that run.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Running {
-    mark: u64,
-    sequence: u64,
+    /// The marks of all, added up: bytes stay exact.
+    marks: f64,
     cohort: Cohort,
-    /// Bytes that this attempt brings, all together.
+    /// Bytes that these attempts bring, all together.
     brings: u64,
-    /// When it began, in steps.
+    /// When one of them began, in steps.
     started: u32,
-}
-
-impl Eq for Running {}
-
-impl Ord for Running {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.mark, self.sequence).cmp(&(other.mark, other.sequence))
-    }
-}
-
-impl PartialOrd for Running {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 /// What an attempt left behind when it ended.
@@ -72,7 +65,7 @@ struct Class {
     virtual_bytes: f64,
     /// The virtual time in the middle of the step that runs: when those who begin in it begin, on average.
     middle: f64,
-    running: BinaryHeap<Reverse<Running>>,
+    running: BTreeMap<Alike, Running>,
     open: u64,
 }
 
@@ -81,7 +74,10 @@ struct Class {
 pub struct Downloads {
     classes: Vec<Class>,
     step: u64,
-    sequence: u64,
+    /// Bytes of virtual time in which attempts are one.
+    quantum: f64,
+    /// Requests follow along an attempt, so that its beginning matters.
+    has_ranges: bool,
     cut_probability: f64,
     sizes: Vec<u64>,
     pauses: Pauses,
@@ -100,15 +96,17 @@ impl Downloads {
                 line: bps / 8e6,
                 virtual_bytes: 0.0,
                 middle: 0.0,
-                running: BinaryHeap::new(),
+                running: BTreeMap::new(),
                 open: 0,
             })
             .collect();
         let sizes: Vec<u64> = scenario.release.artifacts.iter().map(|a| a.bytes).collect();
+        let smallest = sizes.iter().copied().min().unwrap_or(1).max(1);
         Self {
             classes,
             step,
-            sequence: 0,
+            quantum: smallest as f64 / MARKS_PER_ARTIFACT,
+            has_ranges: scenario.transfer.range_bytes.is_some(),
             cut_probability: scenario.transfer.abort_probability,
             pauses: Pauses::new(scenario, step),
             sizes,
@@ -142,14 +140,12 @@ impl Downloads {
             class.middle = 0.5 * (from + to);
             class.virtual_bytes = to;
             sent += class.open as f64 * (to - from);
-            while let Some(Reverse(first)) = class.running.peek() {
-                let mark = f64::from_bits(first.mark);
+            while let Some(first) = class.running.first_entry() {
+                let mark = first.get().marks / first.get().cohort.count as f64;
                 if mark > to {
                     break;
                 }
-                let Some(Reverse(run)) = class.running.pop() else {
-                    break;
-                };
+                let run = first.remove();
                 class.open -= run.cohort.count;
                 sent -= run.cohort.count as f64 * (to - mark);
                 ended(Ended {
@@ -214,7 +210,7 @@ impl Downloads {
                 needed: needed - brings,
                 ..cohort
             };
-            sent += self.run(some, brings, now);
+            sent += self.run(some, brings, now, dice);
         }
         if cut < cohort.count {
             let some = Cohort {
@@ -222,24 +218,40 @@ impl Downloads {
                 needed: 0,
                 ..cohort
             };
-            sent += self.run(some, left, now);
+            sent += self.run(some, left, now, dice);
         }
         sent
     }
 
-    fn run(&mut self, cohort: Cohort, brings: u64, started: u32) -> f64 {
-        self.sequence += 1;
+    fn run(&mut self, cohort: Cohort, brings: u64, started: u32, dice: &mut Dice) -> f64 {
         let class = &mut self.classes[usize::from(cohort.class)];
-        let each = brings as f64 / cohort.count as f64;
-        let mark = class.middle + each;
+        let mark = class.middle + brings as f64 / cohort.count as f64;
         class.open += cohort.count;
-        class.running.push(Reverse(Running {
-            mark: mark.to_bits(),
-            sequence: self.sequence,
-            cohort,
-            brings,
-            started,
-        }));
+        let began = if self.has_ranges { started } else { 0 };
+        let is_cut = cohort.needed > 0;
+        let part = (mark / self.quantum) as u64;
+        let marks = mark * cohort.count as f64;
+        match class.running.entry((part, cohort.artifact, is_cut, began)) {
+            Entry::Vacant(entry) => {
+                entry.insert(Running {
+                    marks,
+                    cohort,
+                    brings,
+                    started,
+                });
+            }
+            Entry::Occupied(entry) => {
+                let alike = entry.into_mut();
+                alike.marks += marks;
+                alike.brings += brings;
+                alike.cohort.count += cohort.count;
+                alike.cohort.needed += cohort.needed;
+                if chance::is_one_of(dice, cohort.count, alike.cohort.count) {
+                    alike.cohort.learned = cohort.learned;
+                    alike.started = started;
+                }
+            }
+        }
         // More than it needs, when it ends within the step: the next step takes the rest back.
         cohort.count as f64 * (class.virtual_bytes - class.middle)
     }

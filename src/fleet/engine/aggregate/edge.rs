@@ -117,20 +117,20 @@ impl Run<'_> {
     fn devices(&mut self, at: u64) {
         let asking = self.grid.draw(self.now, &mut self.dice);
         self.asks += asking.asks;
-        let done = self.journeys.pass(self.now, &mut self.dice);
-        if done > 0 {
-            self.updated += done;
-            self.completions.add(at, done);
-            self.last_done = at + self.grid.step;
-        }
         super::share_out(
             &mut self.dice,
             asking.learners,
             &self.shares,
             &mut self.kinds,
         );
-        self.journeys
-            .begin(self.now, &self.kinds, 0.0, &mut self.dice);
+        self.journeys.begin(self.now, &self.kinds, &mut self.dice);
+        // After those who begin: a fast line is through before its step is.
+        let done = self.journeys.pass(self.now, &mut self.dice);
+        if done > 0 {
+            self.updated += done;
+            self.completions.add(at, done);
+            self.last_done = at + self.grid.step;
+        }
     }
 
     fn outcome(self, may_have: u64, end: u64, places: &Places) -> Outcome {

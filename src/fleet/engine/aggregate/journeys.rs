@@ -7,6 +7,9 @@
 use super::super::chance::{self, Dice};
 use crate::fleet::scenario::{Line, Scenario};
 
+/// A smaller chance is none: no fleet is so large.
+const NEVER: f64 = 1e-15;
+
 /// All downloads.
 #[derive(Debug)]
 pub struct Journeys {
@@ -16,7 +19,8 @@ pub struct Journeys {
     takes: Vec<f64>,
     sizes: Vec<u64>,
     range: Option<u64>,
-    late_after: f64,
+    /// By artifact and class: whether a device without a pause is late, and the chance of one with.
+    late: Vec<(bool, f64)>,
     cut_probability: f64,
     pause_mean: f64,
     /// By step: devices that have all their bytes then, without a pause and but for their pauses.
@@ -47,18 +51,26 @@ impl Journeys {
         let transfer = &scenario.transfer;
         let sizes: Vec<u64> = scenario.release.artifacts.iter().map(|a| a.bytes).collect();
         let p = transfer.abort_probability;
+        let pause_mean = transfer.resume_after.as_micros() as f64 / (1.0 - p).max(1e-9);
+        let late_after = transfer.late_after.as_micros() as f64;
+        let takes: Vec<f64> = sizes
+            .iter()
+            .flat_map(|&size| rates_bps.iter().map(move |bps| size as f64 * 8e6 / bps))
+            .collect();
+        let late = takes.iter().map(|takes| {
+            let to_spare = late_after - takes;
+            let chance = (-to_spare.max(0.0) / pause_mean).exp();
+            (to_spare < 0.0, if chance < NEVER { 0.0 } else { chance })
+        });
         Self {
             step,
             steps,
-            takes: sizes
-                .iter()
-                .flat_map(|&size| rates_bps.iter().map(move |bps| size as f64 * 8e6 / bps))
-                .collect(),
+            late: late.collect(),
+            takes,
             sizes,
             range: transfer.range_bytes.map(|range| range.max(1)),
-            late_after: transfer.late_after.as_micros() as f64,
             cut_probability: p,
-            pause_mean: transfer.resume_after.as_micros() as f64 / (1.0 - p).max(1e-9),
+            pause_mean,
             done: vec![0; steps + 1],
             owing: vec![0; steps + 1],
             pausing: 0,
@@ -66,28 +78,25 @@ impl Journeys {
         }
     }
 
-    /// Devices begin: by artifact and class, in the middle of a step, having learnt so many µs before.
-    pub fn begin(&mut self, now: usize, kinds: &[u64], waited: f64, dice: &mut Dice) {
-        for (kind, &count) in kinds.iter().enumerate().filter(|kind| *kind.1 > 0) {
-            let takes = self.takes[kind];
-            let cut = chance::binomial(dice, count, self.cut_probability);
-            self.count(self.sizes[kind / Line::CLASSES], count, cut, dice);
-            let ends = now as f64 + 0.5 + takes / self.step as f64;
-            let at = (ends as usize).min(self.steps);
-            self.done[at] += count - cut;
-            self.owing[at] += cut;
-            if at < self.steps {
-                let to_spare = self.late_after - takes - waited;
-                let is_late = if to_spare < 0.0 {
-                    1.0
-                } else {
-                    (-to_spare / self.pause_mean).exp()
-                };
-                if to_spare < 0.0 {
-                    self.counts.late += count - cut;
+    /// Devices begin: by artifact and class, in the middle of a step.
+    pub fn begin(&mut self, now: usize, kinds: &[u64], dice: &mut Dice) {
+        for (artifact, classes) in kinds.chunks(Line::CLASSES).enumerate() {
+            let mut all = (0, 0);
+            for (class, &count) in classes.iter().enumerate().filter(|class| *class.1 > 0) {
+                let kind = artifact * Line::CLASSES + class;
+                let cut = chance::binomial(dice, count, self.cut_probability);
+                all = (all.0 + count, all.1 + cut);
+                let ends = now as f64 + 0.5 + self.takes[kind] / self.step as f64;
+                let at = (ends as usize).min(self.steps);
+                self.done[at] += count - cut;
+                self.owing[at] += cut;
+                if at < self.steps {
+                    let (is_late, chance) = self.late[kind];
+                    self.counts.late += if is_late { count - cut } else { 0 };
+                    self.counts.late += chance::binomial(dice, cut, chance);
                 }
-                self.counts.late += chance::binomial(dice, cut, is_late);
             }
+            self.count(self.sizes[artifact], all.0, all.1, dice);
         }
     }
 

@@ -21,7 +21,7 @@ impl Network<'_> {
         let (object, on_behalf) = (flight.object, flight.on_behalf);
         let (asking, is_alone) = (flight.node, flight.is_alone);
         let want = want_of(flight.span.as_ref());
-        let Some(node) = self.behind(asking, object) else {
+        let Some(node) = flight.behind else {
             self.reach_origin(fill);
             return;
         };
@@ -64,11 +64,10 @@ impl Network<'_> {
     /// The head of an answer leaves for a node, half a round trip away: a 304 if the node asked for one, because what is
     /// under a versioned name never changes, and the channel does not change again within a run.
     fn send_head(&mut self, fill: Fill, age_micros: u64) {
-        let half = self.half_rtt_behind(fill);
         let Some(flight) = self.flights.get_mut(&fill) else {
             return;
         };
-        let at = self.now + half;
+        let at = self.now + flight.half_rtt;
         flight.head = Some(HeadAt { at, age_micros });
         let is_304 = flight.conditional;
         self.push(at, fill, What::Head { is_304 });
@@ -102,10 +101,10 @@ impl Network<'_> {
     }
 
     fn reach_origin(&mut self, fill: Fill) {
-        let half = self.half_rtt_behind(fill);
         let Some(flight) = self.flights.get_mut(&fill) else {
             return;
         };
+        let half = flight.half_rtt;
         let is_304 = flight.conditional;
         let length = if is_304 {
             NOT_MODIFIED_BYTES
@@ -266,11 +265,11 @@ impl Network<'_> {
 
     /// What a child waited for is in the cache behind it.
     fn pass_on(&mut self, child: Fill, age_micros: u64) {
-        let half = self.half_rtt_behind(child);
         let rate = self.fill_rate();
         let Some(flight) = self.flights.get(&child) else {
             return;
         };
+        let half = flight.half_rtt;
         let own = (flight.length as f64 / rate).ceil() as u64;
         match flight.head {
             _ if flight.conditional && flight.head.is_some() => {}
