@@ -12,10 +12,12 @@
 mod cases;
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use cases::{FRONTS, artifacts, cases, disagreements, outcome, plateau, scenario, seconds};
 use headwater::edge::policy::cache::CacheSettings;
+use headwater::fleet::cost::Prices;
 use headwater::fleet::engine::Engine;
 use headwater::fleet::engine::capacity::{capacity_curve, misses, request_log};
 use headwater::fleet::outcome::Front;
@@ -69,6 +71,51 @@ fn the_engines_agree_on_the_devices() {
         assert!(a.abs_diff(b) < a / 5, "{front:?}: {a} {b}");
         assert!(exact.edge.hits.abs_diff(counted.edge.hits) <= exact.edge.hits / 100);
     }
+}
+
+/// Their horizons, and with them the steps of the aggregated engine, are those that people run.
+#[test]
+fn the_shipped_scenarios_end_alike_in_both_engines() {
+    const DEVICES: u64 = 20_000;
+    let prices = Prices::embedded().unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/scenarios");
+    let mut wrong = String::new();
+    let mut seen = 0;
+    for file in folder.read_dir().unwrap() {
+        let path = file.unwrap().path();
+        let mut scenario = Scenario::load(&path, &prices.instances).unwrap();
+        scenario.devices = DEVICES;
+        seen += 1;
+        for front in [Front::None, Front::EdgeAndShield] {
+            let [exact, counted] = [Engine::Exact, Engine::Aggregate]
+                .map(|engine| outcome(engine, &scenario, front, 1).fleet);
+            let mut compare = |what: &str, a: f64, b: f64, tolerance: f64| {
+                if (a - b).abs() > tolerance {
+                    let _ = writeln!(wrong, "{} {front:?} {what}: {a} {b}", scenario.name);
+                }
+            };
+            let (a, b) = (exact.updated as f64, counted.updated as f64);
+            compare("updated", a, b, 0.01 * DEVICES as f64);
+            for (at, what) in ["t50", "t90"].iter().enumerate() {
+                match (exact.percentiles_s[at], counted.percentiles_s[at]) {
+                    // A step of the aggregated engine on top, because it is what its times are rounded to.
+                    (Some(a), Some(b)) => compare(what, a, b, 0.05 * a + 60.0),
+                    (a, b) => assert_eq!(a, b, "{} {front:?} {what}", scenario.name),
+                }
+            }
+        }
+    }
+    assert_eq!(seen, 5);
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_fleet_is_the_same_with_and_without_an_edge() {
+    let (_, scenario) = cases(20_000).remove(0);
+    let [direct, behind] = [Front::None, Front::EdgeAndShield]
+        .map(|front| outcome(Engine::Exact, &scenario, front, 3));
+    assert_eq!(direct.fleet.broken_attempts, behind.fleet.broken_attempts);
+    assert_eq!(direct.fleet.updated, behind.fleet.updated);
 }
 
 #[test]
@@ -293,7 +340,7 @@ fn misses_are_those_of_an_independent_simulator() {
     }
 }
 
-fn libcachesim_misses(log: &std::path::Path, capacity: u64) -> u64 {
+fn libcachesim_misses(log: &Path, capacity: u64) -> u64 {
     const PROGRAM: &str = "
 import sys
 from libcachesim import LRU, Request

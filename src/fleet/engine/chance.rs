@@ -21,6 +21,8 @@ pub enum Purpose {
     Transfers = 3,
     /// What reaches the caches.
     Edge = 4,
+    /// Which POP a device is sent to: drawn only where there is an edge, so it must move nothing else.
+    Pops = 5,
 }
 
 /// A sequential stream.

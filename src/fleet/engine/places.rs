@@ -61,13 +61,14 @@ impl Places {
         &self.at_pop
     }
 
-    /// The region (as an index) and the POP of one device.
-    pub fn draw(&self, dice: &mut Dice) -> (u8, u16) {
+    /// The region (as an index) and the POP of one device. The POP has dice of its own, so that the fleet is the same with
+    /// and without an edge.
+    pub fn draw(&self, dice: &mut Dice, pop_dice: &mut Dice) -> (u8, u16) {
         let region = self.regions.sample(dice);
         let pop = self
             .pops
             .get(region)
-            .map_or(0, |(alias, names)| names[alias.sample(dice)]);
+            .map_or(0, |(alias, names)| names[alias.sample(pop_dice)]);
         (region as u8, pop)
     }
 }

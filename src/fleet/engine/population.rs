@@ -87,11 +87,12 @@ impl Population {
         let shares: Vec<f64> = scenario.release.artifacts.iter().map(|a| a.share).collect();
         let artifacts = Alias::new(&shares);
         let mut dice = chance::stream(seed, Purpose::Fleet);
+        let mut pop_dice = chance::stream(seed, Purpose::Pops);
         let mut left = 0;
         let devices = bases
             .into_iter()
             .map(|base| {
-                let (region, pop) = places.draw(&mut dice);
+                let (region, pop) = places.draw(&mut dice, &mut pop_dice);
                 let artifact = artifacts.sample(&mut dice);
                 let stage = arrivals.stage(&mut dice);
                 left += u64::from(arrivals.stage_opens(stage) != NEVER);

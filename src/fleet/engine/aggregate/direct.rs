@@ -157,6 +157,12 @@ impl Run<'_> {
         }
     }
 
+    /// Connections that the group could hold beside those that are open.
+    fn room(&self) -> u64 {
+        let open = self.downloads.open() + self.stalled_now;
+        self.group.connections_max().saturating_sub(open)
+    }
+
     fn step(&mut self, at: u64) {
         let asking = self.grid.draw(self.now, &mut self.dice);
         super::share_out(
@@ -177,8 +183,7 @@ impl Run<'_> {
             + resumed.iter().map(|cohort| cohort.count).sum::<u64>();
         let wanted = asking.learners + again;
 
-        let open = self.downloads.open() + self.stalled_now;
-        let room = self.group.connections_max().saturating_sub(open);
+        let room = self.room();
         let mut ended = Vec::new();
         let mut sent = self
             .downloads
@@ -191,9 +196,7 @@ impl Run<'_> {
         // The chance that an instance has room: for a request in its second, and for a connection.
         let in_time = self.group.requests_per_second() * seconds;
         let answers = (in_time / (asking.asks + wanted).max(1) as f64).min(1.0);
-        let open = self.downloads.open() + self.stalled_now;
-        let room = self.group.connections_max().saturating_sub(open);
-        let fits = (room as f64 / (wanted.max(1) as f64 * answers)).min(1.0);
+        let fits = (self.room() as f64 / (wanted.max(1) as f64 * answers)).min(1.0);
         let chance = answers * fits;
 
         sent += self.channel(at, asking.asks, chance);
