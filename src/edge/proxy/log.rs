@@ -128,6 +128,16 @@ impl Answered {
         }
     }
 
+    /// No answer: the viewer left before there was one. Status 0 is what CloudFront's text logs spell `000`.
+    pub(super) fn nothing() -> Self {
+        Self {
+            status: 0,
+            content_type: None,
+            content_length: None,
+            bytes: 0,
+        }
+    }
+
     /// `Content-Length`.
     pub(super) fn content_length(&self) -> Option<u64> {
         self.content_length
