@@ -11,6 +11,7 @@ use crate::harness::fixture::{self, CHANNEL};
 use crate::harness::origin::{Origin, Setup, StoreDir};
 use crate::harness::upstream::{Gate, Step, Upstream, message};
 use crate::harness::wire::Conn;
+use crate::support::mount::Mount;
 
 #[test]
 fn the_log_has_a_line_per_request_and_its_bytes_are_those_that_viewers_got() {
@@ -152,24 +153,86 @@ fn a_viewer_that_leaves_before_the_answer_has_its_line_too() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_told_once_and_stops_nothing() {
+fn a_log_that_cannot_be_written_is_told_once_counts_what_is_lost_and_stops_nothing() {
     let origin = Origin::shared();
     let mut edge = in_front_of(&origin, &["--json-log", "/dev/full"]);
-    for _ in 0..3 {
+    for _ in 0..4 {
         assert_eq!(edge.get(CHANNEL, "").status, 200);
     }
-    until("the edge says so", || {
-        edge.said()
-            .contains("no further request is logged")
-            .then_some(())
-    });
-    assert_eq!(edge.get(CHANNEL, "").status, 200);
     edge.signal(Signal::TERM);
     assert_eq!(edge.end().code(), Some(0));
+    let said = edge.said();
+    let count = |text: &str| said.matches(text).count();
+    assert_eq!(count("cannot write the log of requests"), 1, "{said}");
     assert_eq!(
-        edge.said().matches("no further request is logged").count(),
-        1
+        count("4 lines of the log of requests were lost"),
+        1,
+        "{said}"
     );
+}
+
+#[test]
+fn a_log_goes_on_when_a_full_disk_has_room_again() {
+    let origin = Origin::shared();
+    let disk = Mount::tmpfs("64k");
+    let (log, filler) = (disk.path().join("log"), disk.path().join("filler"));
+    let mut edge = in_front_of(&origin, &["--json-log", log.to_str().unwrap()]);
+    let mut conn = Conn::open(edge.address);
+    // Into one page of the log, and everything else away from it.
+    assert_eq!(conn.get(CHANNEL, "").status, 200);
+    until("the first line is there", || {
+        (!std::fs::read(&log).unwrap().is_empty()).then_some(())
+    });
+    assert!(std::fs::write(&filler, [0; 128 * 1024]).is_err());
+    let mut requests = 1;
+    until("the disk is full", || {
+        assert_eq!(conn.get(CHANNEL, "").status, 200);
+        requests += 1;
+        edge.said()
+            .contains("cannot write the log of requests")
+            .then_some(())
+    });
+    std::fs::remove_file(&filler).unwrap();
+    until("the log is written again", || {
+        edge.said().contains("is written again").then_some(())
+    });
+    edge.signal(Signal::TERM);
+    assert_eq!(edge.end().code(), Some(0));
+    let text = std::fs::read_to_string(&log).unwrap();
+    for line in text.lines() {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
+    assert_eq!(text.lines().count(), requests, "nothing was lost");
+}
+
+#[test]
+fn a_torn_line_of_an_earlier_run_is_ended_first() {
+    let origin = Origin::shared();
+    let sandbox = Sandbox::new();
+    sandbox.write("requests.jsonl", "{\"torn\":");
+    let log = sandbox.path().join("requests.jsonl");
+    let mut edge = in_front_of(&origin, &["--json-log", log.to_str().unwrap()]);
+    edge.get(CHANNEL, "");
+    edge.signal(Signal::TERM);
+    assert_eq!(edge.end().code(), Some(0));
+    let text = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (2, "{\"torn\":"), "{text}");
+    serde_json::from_str::<Value>(lines[1]).unwrap();
+}
+
+#[test]
+fn e15_the_last_line_of_a_run_has_the_hit_rate() {
+    let origin = Origin::shared();
+    let mut edge = in_front_of(&origin, &["--shield", "off"]);
+    for _ in 0..4 {
+        assert_eq!(edge.get(CHANNEL, "").status, 200);
+    }
+    edge.log(4);
+    edge.signal(Signal::TERM);
+    assert_eq!(edge.end().code(), Some(0));
+    let said = edge.said();
+    assert!(said.contains("cache_hit_rate=75"), "{said}");
 }
 
 #[test]

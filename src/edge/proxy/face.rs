@@ -32,7 +32,7 @@ use super::counted::{Counted, Pending};
 use super::engine::{self, Engine, Exchange};
 use super::log::{Answered, Asked, Record, RecordLog};
 use super::stall::Stalling;
-use crate::edge::policy::record::{ResultType, XCache};
+use crate::edge::policy::record::{CacheHitRate, ResultType, XCache};
 use crate::edge::policy::topology::Pop;
 use crate::edge::settings::Listener;
 use crate::model::Clock;
@@ -106,13 +106,15 @@ impl Face {
             tracker.wait().await;
         }
         invalidations.abort();
-        say_counted(&face.engine.stats());
+        let rate = face.log.as_ref().map(RecordLog::hit_rate);
+        say_counted(&face.engine.stats(), rate.unwrap_or_default());
     }
 }
 
 /// The books of the whole run (E-15): `viewer_bytes` are `hit_bytes` and `fill_bytes` together, `origin_requests` are the
-/// last layer's misses and refreshes.
-fn say_counted(stats: &engine::Stats) {
+/// last layer's misses and refreshes. `cache_hit_rate` is CloudFront's `CacheHitRate` in percent, of what was logged; no
+/// log, no rate.
+fn say_counted(stats: &engine::Stats, rate: CacheHitRate) {
     let engine::Stats {
         viewer_requests,
         viewer_bytes,
@@ -136,6 +138,7 @@ fn say_counted(stats: &engine::Stats) {
         origin_bytes,
         collapsed,
         shield_requests,
+        cache_hit_rate = rate.percent(),
         "answered {viewer_requests} requests of viewers with {origin_requests} to the origin"
     );
 }
