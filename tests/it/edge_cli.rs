@@ -445,6 +445,7 @@ fn an_address_a_folder_or_a_log_that_cannot_be_had_is_a_failure_that_names_it() 
     let ran = sandbox.run(&["edge", "--listen", "127.0.0.1:0", "--config", "edge.toml"]);
     assert_eq!(ran.code, 1, "{}", ran.transcript());
     assert!(ran.stderr.contains("no/such/disk"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`desk.disk`"), "{}", ran.stderr);
     let log = Path::new("no/such/folder/log");
     let ran = sandbox.run(&[
         "edge",
@@ -453,6 +454,20 @@ fn an_address_a_folder_or_a_log_that_cannot_be_had_is_a_failure_that_names_it() 
         "--json-log",
         log.to_str().unwrap(),
     ]);
-    assert_eq!(ran.code, 1, "{}", ran.transcript());
+    assert_eq!(ran.code, 4, "{}", ran.transcript());
     assert!(ran.stderr.contains("no/such/folder/log"), "{}", ran.stderr);
+    let ran = sandbox.run(&["edge", "--listen", "127.0.0.1:0", "--config", "no/such"]);
+    assert_eq!(ran.code, 4, "{}", ran.transcript());
+    assert!(ran.stderr.contains("no/such"), "{}", ran.stderr);
+    sandbox.write(
+        "edge.toml",
+        "[default_cache_behavior]\ntarget_origin_id = \"o\"\n",
+    );
+    let ran = sandbox.run(&["edge", "--listen", "127.0.0.1:0", "--config", "edge.toml"]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(
+        ran.stderr.contains("there is no `[[origin]]`"),
+        "{}",
+        ran.stderr
+    );
 }
