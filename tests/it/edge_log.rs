@@ -183,7 +183,7 @@ fn a_log_goes_on_when_a_full_disk_has_room_again() {
     until("the first line is there", || {
         (!std::fs::read(&log).unwrap().is_empty()).then_some(())
     });
-    assert!(std::fs::write(&filler, [0; 128 * 1024]).is_err());
+    assert!(std::fs::write(&filler, vec![0; 128 * 1024]).is_err());
     let mut requests = 1;
     until("the disk is full", || {
         assert_eq!(conn.get(CHANNEL, "").status, 200);

@@ -65,7 +65,7 @@ impl<W: Write> Lines<W> {
     pub(super) fn write_all(&mut self, records: &Receiver<Record>) {
         loop {
             let first = if self.kept.is_empty() {
-                records.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                records.recv().map_err(RecvTimeoutError::from)
             } else {
                 records.recv_timeout(RETRY_AFTER)
             };
@@ -82,7 +82,7 @@ impl<W: Write> Lines<W> {
             self.write();
         }
         self.write();
-        let lines = self.kept.iter().filter(|byte| **byte == b'\n').count();
+        let lines = self.kept.split(|byte| *byte == b'\n').count() - 1; // each ends with one
         self.lost.fetch_add(lines as u64, Ordering::Relaxed);
     }
 
@@ -176,9 +176,10 @@ mod tests {
     fn whole_lines(disk: &Disk) -> usize {
         let text = std::str::from_utf8(&disk.written).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'), "a torn end");
-        text.lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-            .count()
+        for line in text.lines() {
+            serde_json::from_str::<serde_json::Value>(line).unwrap();
+        }
+        text.lines().count()
     }
 
     #[test]
