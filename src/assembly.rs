@@ -2,7 +2,6 @@
 //!
 //! The only file that names a concrete store and reads the clock. Never decides anything about a release or a request.
 
-use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -20,7 +19,7 @@ use crate::config::{Config, StoreLocation};
 use crate::edge::proxy::api::Control;
 use crate::edge::proxy::engine::{Engine, EngineError, Parameters};
 use crate::edge::proxy::face::Face;
-use crate::edge::proxy::log::{RecordLog, Writer};
+use crate::edge::proxy::log::{self, RecordLog, Writer};
 use crate::edge::settings::Settings;
 use crate::model::Clock;
 use crate::publish::Publisher;
@@ -280,8 +279,8 @@ fn start_log(path: &Path) -> Result<(RecordLog, Writer), AssemblyError> {
         path: path.to_owned(),
         source,
     };
-    let file = File::options().create(true).append(true).open(path);
-    RecordLog::start(Box::new(file.map_err(failed)?)).map_err(failed)
+    let file = log::open(path).map_err(failed)?;
+    RecordLog::start(Box::new(file)).map_err(failed)
 }
 
 /// Descriptors beside connections and bodies: listeners, event queues, the store's own, logs.

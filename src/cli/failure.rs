@@ -138,6 +138,13 @@ impl From<AssemblyError> for Failure {
             AssemblyError::Edge(EngineError::Topology(_) | EngineError::Origin(_)) => {
                 Self::new(Exit::Usage, error)
             }
+            AssemblyError::Edge(EngineError::Disk(..)) => {
+                let hint = "`desk.disk` names the folder; without it, it is the system's for temporary files";
+                Self::new(Exit::Failed, error).hint_on(Exit::Failed, hint)
+            }
+            AssemblyError::Log { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Self::new(Exit::NotFound, error)
+            }
             _ => Self::new(Exit::Failed, error),
         }
     }

@@ -1,6 +1,6 @@
-//! `edge` as a process in front of a real origin: what viewers see, the log, the limits, the drain.
+//! `edge` as a process in front of a real origin: what viewers see, the limits, the drain.
 //!
-//! Owns the process that `edge_api` drives too. What the caches decide is tested where they are; here each layer of the
+//! Owns the process that `edge_api` and `edge_log` drive too. What the caches decide is tested where they are; here each layer of the
 //! executable is shown to be there. Every edge has a private folder for temporary files, so that what it leaves is seen.
 
 use std::fmt::Write as _;
@@ -83,16 +83,19 @@ impl Edge {
         })
     }
 
-    fn said(&self) -> String {
+    /// What it has said on standard error.
+    pub fn said(&self) -> String {
         std::fs::read_to_string(self.sandbox.path().join("stderr")).unwrap()
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         cli_sandbox::send(&self.child, signal);
     }
 
+    /// Waits until it has ended.
     #[track_caller]
-    fn end(&mut self) -> ExitStatus {
+    pub fn end(&mut self) -> ExitStatus {
         cli_sandbox::wait(&mut self.child)
     }
 
@@ -115,7 +118,8 @@ impl Drop for Edge {
     }
 }
 
-fn in_front_of(origin: &Origin, arguments: &[&str]) -> Edge {
+/// An edge with the built-in distribution.
+pub fn in_front_of(origin: &Origin, arguments: &[&str]) -> Edge {
     Edge::start(origin.data, "", arguments)
 }
 
@@ -245,151 +249,6 @@ fn each_pop_has_a_cache_of_its_own_and_all_share_one_request_to_the_origin() {
         }
     }
     assert_eq!(asked(&origin, "/artifacts/agent/1.0.0/a"), 1);
-}
-
-#[test]
-fn the_log_has_a_line_per_request_and_its_bytes_are_those_that_viewers_got() {
-    let origin = Setup::new()
-        .store(&StoreDir::with_files(&[
-            ("a", &fixture::bytes(1, 100_000)),
-            ("b", b""),
-        ]))
-        .start();
-    let edge = in_front_of(&origin, &["--shield", "off"]);
-    let mut conn = Conn::open(edge.address);
-    let tag = fixture::etag(&fixture::bytes(1, 100_000));
-    let conditional = format!("If-None-Match: {tag}\r\n");
-    let rows = [
-        (
-            "GET",
-            "/artifacts/agent/1.0.0/a",
-            "Range: bytes=10-19\r\n",
-            206,
-        ),
-        ("GET", "/artifacts/agent/1.0.0/a", "", 200),
-        (
-            "GET",
-            "/artifacts/agent/1.0.0/a?x=1",
-            "User-Agent: t\r\n",
-            200,
-        ),
-        ("HEAD", "/artifacts/agent/1.0.0/a", "", 200),
-        ("GET", "/artifacts/agent/1.0.0/a", conditional.as_str(), 304),
-        ("GET", "/artifacts/agent/1.0.0/b", "", 200),
-        ("GET", "/artifacts/agent/1.0.0/none", "", 404),
-        ("GET", "/artifacts/agent/1.0.0/a", "X-Edge-Pop: 99\r\n", 400),
-    ];
-    let mut received = 0;
-    let mut ids = Vec::new();
-    for (method, target, fields, status) in rows {
-        let response = conn.request(method, target, fields);
-        assert_eq!(response.status, status, "{method} {target}");
-        received += response.body.len() as u64;
-        ids.push(response.field("x-amz-cf-id").unwrap_or("-").to_owned());
-    }
-    let log = edge.log(rows.len());
-    let number = |line: &Value, key: &str| {
-        line[key]
-            .as_u64()
-            .unwrap_or_else(|| panic!("{key}: {line}"))
-    };
-    let sum: u64 = log.iter().map(|line| number(line, "sc-body-bytes")).sum();
-    assert_eq!(sum, received);
-    for (line, (id, (method, target, _fields, status))) in log.iter().zip(ids.iter().zip(rows)) {
-        assert_eq!(line["cs-method"], method);
-        assert_eq!(line["cs-uri-stem"], target.split('?').next().unwrap());
-        assert_eq!(
-            line["cs-uri-query"],
-            target.split_once('?').map_or("-", |(_, query)| query)
-        );
-        assert_eq!(number(line, "sc-status"), u64::from(status));
-        assert_eq!(line["x-edge-request-id"], id.as_str());
-        assert_eq!(line["c-ip"], "127.0.0.1");
-        assert_eq!(line["x-host-header"], "x");
-        assert_eq!(line["cs(Host)"], "d111111abcdef8.cloudfront.net");
-        assert!(
-            number(line, "sc-bytes") > number(line, "sc-body-bytes"),
-            "{line}"
-        );
-        assert!(number(line, "cs-bytes") > 20, "{line}");
-        assert!(
-            line["time-taken"].as_f64() >= line["time-to-first-byte"].as_f64(),
-            "{line}"
-        );
-        assert_eq!(
-            line["x-edge-result-type"] == "Error",
-            status >= 400,
-            "{line}"
-        );
-    }
-    assert_eq!(
-        (
-            number(&log[0], "sc-range-start"),
-            number(&log[0], "sc-range-end")
-        ),
-        (10, 19)
-    );
-    assert_eq!(log[1]["sc-range-start"], "-");
-    assert_eq!(log[2]["cs(User-Agent)"], "t");
-    assert_eq!(log[2]["x-edge-result-type"], "Hit");
-    assert_eq!(number(&log[1], "sc-content-len"), 100_000);
-    assert_eq!(log[7]["x-edge-location"], "-");
-}
-
-#[test]
-fn a_viewer_that_breaks_off_is_an_error_in_the_log_and_nowhere_else() {
-    let origin = Origin::shared();
-    let edge = in_front_of(&origin, &[]);
-    let big = fixture::url("big");
-    assert_eq!(edge.get(&big, "").body.len(), fixture::body("big").len());
-    let mut conn = Conn::open_narrow(edge.address, 8 * 1024);
-    conn.send(format!("GET {big} HTTP/1.1\r\nHost: x\r\n\r\n"));
-    assert_eq!(conn.head().status, 200);
-    conn.reset();
-    let log = edge.log(2);
-    assert_eq!(log[0]["x-edge-result-type"], "Miss");
-    assert_eq!(log[1]["x-edge-result-type"], "Error", "{}", log[1]);
-    assert_eq!(log[1]["x-edge-response-result-type"], "Hit");
-    assert_eq!(log[1]["x-edge-detailed-result-type"], "ClientCommError");
-    assert!(log[1]["sc-body-bytes"].as_u64() < Some(fixture::body("big").len() as u64));
-    assert!(edge.get(&big, "").body == fixture::body("big"));
-}
-
-#[test]
-fn a_log_that_cannot_be_written_is_told_once_and_stops_nothing() {
-    let origin = Origin::shared();
-    let mut edge = in_front_of(&origin, &["--json-log", "/dev/full"]);
-    for _ in 0..3 {
-        assert_eq!(edge.get(CHANNEL, "").status, 200);
-    }
-    until("the edge says so", || {
-        edge.said()
-            .contains("no further request is logged")
-            .then_some(())
-    });
-    assert_eq!(edge.get(CHANNEL, "").status, 200);
-    edge.signal(Signal::TERM);
-    assert_eq!(edge.end().code(), Some(0));
-    assert_eq!(
-        edge.said().matches("no further request is logged").count(),
-        1
-    );
-}
-
-#[test]
-fn a_log_grows_over_runs() {
-    let origin = Origin::shared();
-    let sandbox = Sandbox::new();
-    let log = sandbox.path().join("requests.jsonl");
-    for run in 1..=2 {
-        let mut edge = in_front_of(&origin, &["--json-log", log.to_str().unwrap()]);
-        edge.get(CHANNEL, "");
-        edge.signal(Signal::TERM);
-        assert_eq!(edge.end().code(), Some(0));
-        // The process has ended, so that everything is written.
-        let text = std::fs::read_to_string(&log).unwrap();
-        assert_eq!(text.lines().count(), run, "{text}");
-    }
 }
 
 #[test]
@@ -586,6 +445,7 @@ fn an_address_a_folder_or_a_log_that_cannot_be_had_is_a_failure_that_names_it() 
     let ran = sandbox.run(&["edge", "--listen", "127.0.0.1:0", "--config", "edge.toml"]);
     assert_eq!(ran.code, 1, "{}", ran.transcript());
     assert!(ran.stderr.contains("no/such/disk"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`desk.disk`"), "{}", ran.stderr);
     let log = Path::new("no/such/folder/log");
     let ran = sandbox.run(&[
         "edge",
@@ -594,6 +454,20 @@ fn an_address_a_folder_or_a_log_that_cannot_be_had_is_a_failure_that_names_it() 
         "--json-log",
         log.to_str().unwrap(),
     ]);
-    assert_eq!(ran.code, 1, "{}", ran.transcript());
+    assert_eq!(ran.code, 4, "{}", ran.transcript());
     assert!(ran.stderr.contains("no/such/folder/log"), "{}", ran.stderr);
+    let ran = sandbox.run(&["edge", "--listen", "127.0.0.1:0", "--config", "no/such"]);
+    assert_eq!(ran.code, 4, "{}", ran.transcript());
+    assert!(ran.stderr.contains("no/such"), "{}", ran.stderr);
+    sandbox.write(
+        "edge.toml",
+        "[default_cache_behavior]\ntarget_origin_id = \"o\"\n",
+    );
+    let ran = sandbox.run(&["edge", "--listen", "127.0.0.1:0", "--config", "edge.toml"]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(
+        ran.stderr.contains("there is no `[[origin]]`"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -99,10 +99,12 @@ mod wire_ranges;
 // The edge.
 /// CloudFront's invalidation API, driven by its own SDK.
 mod edge_api;
-/// `edge` as a process: what viewers see, the log, the drain.
+/// `edge` as a process: what viewers see, the limits, the drain.
 mod edge_cli;
 /// The layers with real bytes, in this process.
 mod edge_engine;
+/// The log of requests: a line for each, whatever becomes of it.
+mod edge_log;
 /// A thousand devices at the same instant against a cold edge: what the origin still sees.
 mod edge_offload;
 /// `config/edge.toml` and files like it.

@@ -2,9 +2,10 @@
 //!
 //! Owns the rules that neither rustc, clippy nor rustfmt can check. Each rule is a function from a file to findings,
 //! and has a test that hands it a file which breaks it; a rule that cannot fail is never added. The floors of the
-//! modules are in `floors.rs`, what a file and a token are in `sources.rs`.
+//! modules are in `floors.rs`, the rows of the edge in `rows.rs`, what a file and a token are in `sources.rs`.
 
 mod floors;
+mod rows;
 mod sources;
 
 use sources::{SourceFile, Token, lines_of, repository, top_level};
@@ -110,6 +111,11 @@ fn every_module_imports_only_from_lower_floors() {
 
 /// A program file that fits on two screens shows its borders by itself; a longer one must state them.
 const UNBOUNDED_LINES_MAX: usize = 120;
+
+#[test]
+fn every_row_of_the_edge_is_cited_by_a_test() {
+    is_none(&rows::missing(&rust_files()));
+}
 
 /// A header is two clauses at least; in a longer program file it also draws a line: what the file never does, or what
 /// only it does.

@@ -15,7 +15,9 @@ pub enum ResultType {
     Hit,
     /// The origin said 304.
     RefreshHit,
-    /// Served from the Origin Shield's cache.
+    /// Served from the Origin Shield's cache. `OriginShieldHit` in `x-edge-detailed-result-type` and in `X-Cache` only:
+    /// the plain result types have `Hit` for it (fact 52).
+    #[serde(rename = "Hit")]
     OriginShieldHit,
     /// Fetched.
     Miss,
@@ -30,13 +32,21 @@ pub enum ResultType {
 }
 
 impl ResultType {
-    /// As in the log.
+    /// As in `x-edge-detailed-result-type`, where errors have names of their own.
+    #[must_use]
+    pub fn detailed(self) -> &'static str {
+        match self {
+            Self::OriginShieldHit => "OriginShieldHit",
+            other => other.as_str(),
+        }
+    }
+
+    /// As in `x-edge-result-type`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Hit => "Hit",
+            Self::Hit | Self::OriginShieldHit => "Hit",
             Self::RefreshHit => "RefreshHit",
-            Self::OriginShieldHit => "OriginShieldHit",
             Self::Miss => "Miss",
             Self::LimitExceeded => "LimitExceeded",
             Self::CapacityExceeded => "CapacityExceeded",
@@ -419,35 +429,37 @@ mod tests {
 
     #[test]
     fn e15_result_types_and_x_cache_are_spelt_as_in_the_log() {
-        for (result, name, x_cache) in [
-            (ResultType::Hit, "Hit", "Hit from cloudfront"),
+        use ResultType as R;
+        for (result, plain, detailed, x_cache) in [
+            (R::Hit, "Hit", "Hit", "Hit"),
+            (R::RefreshHit, "RefreshHit", "RefreshHit", "RefreshHit"),
             (
-                ResultType::RefreshHit,
-                "RefreshHit",
-                "RefreshHit from cloudfront",
-            ),
-            (
-                ResultType::OriginShieldHit,
+                R::OriginShieldHit,
+                "Hit",
                 "OriginShieldHit",
-                "OriginShieldHit from cloudfront",
+                "OriginShieldHit",
             ),
-            (ResultType::Miss, "Miss", "Miss from cloudfront"),
+            (R::Miss, "Miss", "Miss", "Miss"),
             (
-                ResultType::LimitExceeded,
+                R::LimitExceeded,
                 "LimitExceeded",
-                "LimitExceeded from cloudfront",
+                "LimitExceeded",
+                "LimitExceeded",
             ),
             (
-                ResultType::CapacityExceeded,
+                R::CapacityExceeded,
                 "CapacityExceeded",
-                "Error from cloudfront",
+                "CapacityExceeded",
+                "Error",
             ),
-            (ResultType::Error, "Error", "Error from cloudfront"),
-            (ResultType::Redirect, "Redirect", "Error from cloudfront"),
+            (R::Error, "Error", "Error", "Error"),
+            (R::Redirect, "Redirect", "Redirect", "Error"),
         ] {
-            assert_eq!(result.to_string(), name);
-            assert_eq!(serde_json::to_value(result).unwrap(), name);
-            assert_eq!(result.x_cache().to_value(), x_cache);
+            assert_eq!(result.to_string(), plain);
+            assert_eq!(serde_json::to_value(result).unwrap(), plain);
+            assert_eq!(result.detailed(), detailed);
+            let expected = format!("{x_cache} from cloudfront");
+            assert_eq!(result.x_cache().to_value(), expected);
         }
     }
 

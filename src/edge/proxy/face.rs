@@ -32,7 +32,7 @@ use super::counted::{Counted, Pending};
 use super::engine::{self, Engine, Exchange};
 use super::log::{Answered, Asked, Record, RecordLog};
 use super::stall::Stalling;
-use crate::edge::policy::record::{ResultType, XCache};
+use crate::edge::policy::record::{CacheHitRate, ResultType, XCache};
 use crate::edge::policy::topology::Pop;
 use crate::edge::settings::Listener;
 use crate::model::Clock;
@@ -106,13 +106,15 @@ impl Face {
             tracker.wait().await;
         }
         invalidations.abort();
-        say_counted(&face.engine.stats());
+        let rate = face.log.as_ref().map(RecordLog::hit_rate);
+        say_counted(&face.engine.stats(), rate.unwrap_or_default());
     }
 }
 
 /// The books of the whole run (E-15): `viewer_bytes` are `hit_bytes` and `fill_bytes` together, `origin_requests` are the
-/// last layer's misses and refreshes.
-fn say_counted(stats: &engine::Stats) {
+/// last layer's misses and refreshes. `cache_hit_rate` is CloudFront's `CacheHitRate` in percent, of what was logged; no
+/// log, no rate.
+fn say_counted(stats: &engine::Stats, rate: CacheHitRate) {
     let engine::Stats {
         viewer_requests,
         viewer_bytes,
@@ -136,6 +138,7 @@ fn say_counted(stats: &engine::Stats) {
         origin_bytes,
         collapsed,
         shield_requests,
+        cache_hit_rate = rate.percent(),
         "answered {viewer_requests} requests of viewers with {origin_requests} to the origin"
     );
 }
@@ -207,15 +210,20 @@ impl Connection {
         if Control::owns(request.uri().path()) {
             return self.face.control.answer(request).await.map(Either::Left);
         }
-        let noted = self.face.log.as_ref().map(|log| Noted {
-            started: Instant::now(),
-            asked: Asked::of(&request),
-            log: log.clone(),
-        });
+        let mut awaiting = Awaiting {
+            connection: self,
+            noted: self.face.log.as_ref().map(|log| Noted {
+                started: Instant::now(),
+                asked: Asked::of(&request),
+                log: log.clone(),
+            }),
+            pop: None,
+        };
         let pop = match self.choose(&mut request) {
             Ok(pop) => pop,
-            Err(refusal) => return self.refuse(noted, refusal),
+            Err(refusal) => return self.refuse(awaiting.noted.take(), refusal),
         };
+        awaiting.pop = Some(pop);
         let viewer = Viewer {
             address: self.address,
             pop,
@@ -223,7 +231,7 @@ impl Connection {
             http_1_0: request.version() == Version::HTTP_10,
         };
         let exchange = self.face.engine.handle(viewer, request).await;
-        match noted {
+        match awaiting.noted.take() {
             Some(noted) => self.count(noted, exchange, pop),
             None => exchange
                 .response
@@ -252,8 +260,6 @@ impl Connection {
     /// Lets a body count itself.
     fn count(&self, noted: Noted, exchange: Exchange, pop: usize) -> Response<Body> {
         let Exchange { response, record } = exchange;
-        let pops = &self.face.engine.topology().pops;
-        let location = pops.get(pop).map_or("-", |pop| pop.name.as_str());
         let answered = Answered::of(&response, record.content_length);
         let is_bodiless = noted.asked.is_bodiless(response.status());
         let (started, log) = (noted.started, noted.log.clone());
@@ -262,7 +268,7 @@ impl Connection {
             log,
             is_bodiless,
             record: Record {
-                location: Arc::from(location),
+                location: self.location(pop),
                 result: record.result,
                 decided: record.result,
                 detailed: record.detailed,
@@ -273,6 +279,11 @@ impl Connection {
         };
         let clock = Arc::clone(&self.face.clock);
         response.map(|body| Either::Right(Either::Right(Counted::new(body, pending, clock))))
+    }
+
+    fn location(&self, pop: usize) -> Arc<str> {
+        let pops = &self.face.engine.topology().pops;
+        Arc::from(pops.get(pop).map_or("-", |pop| pop.name.as_str()))
     }
 
     /// The record of a request that is refused; what the engine knows of one goes over it.
@@ -315,6 +326,33 @@ struct Noted {
     started: Instant,
     asked: Asked,
     log: RecordLog,
+}
+
+/// A request without an answer yet. Its viewer may leave, and then hyper drops whoever waits here: the line is written
+/// all the same. With an answer, [`Counted`] sees to that.
+struct Awaiting<'a> {
+    connection: &'a Connection,
+    /// `None`: there is no log, or somebody else writes the line.
+    noted: Option<Noted>,
+    pop: Option<usize>,
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        let Some(noted) = self.noted.take() else {
+            return;
+        };
+        let log = noted.log.clone();
+        let record = self.connection.record(noted, Answered::nothing());
+        log.put(Record {
+            location: self.pop.map_or_else(
+                || Arc::clone(&record.location),
+                |pop| self.connection.location(pop),
+            ),
+            detailed: "ClientCommError",
+            ..record
+        });
+    }
 }
 
 /// A request that the engine never sees.

@@ -1,13 +1,16 @@
 //! The edge's log: one JSON object a line, with the fields of CloudFront's standard logs.
 //!
-//! Owns how a request's facts become the fields of `edge/policy/record.rs`, and the thread that writes them. Never delays an answer: when the disk is slower than the viewers the
-//! queue fills and lines are lost and counted, and when the disk fails the log ends with a warning.
+//! Owns how a request's facts become the fields of `edge/policy/record.rs`, and the thread that writes them: `log/file.rs`
+//! has what becomes of lines that a disk does not take. Never delays an answer: when the disk is slower than the viewers
+//! the queue fills, and lines are lost and counted.
 
-use std::io::{self, BufWriter, Write};
+mod file;
+
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -19,13 +22,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::edge::policy::admission::header_block_bytes;
-use crate::edge::policy::record::{LogRecord, ResultType, date_and_time};
+use crate::edge::policy::record::{CacheHitRate, LogRecord, ResultType, date_and_time};
+
+pub use self::file::open;
 
 /// Lines that wait for the writer: a tenth of a second of the busiest hits that one machine serves.
 const QUEUE_LINES_MAX: usize = 8192;
-
-/// Lines between two flushes while more are waiting. Without any waiting each line is flushed at once.
-const LINES_PER_FLUSH: usize = 256;
 
 /// What is known of one request when its answer has ended. A line is made of it on the writer's thread.
 #[derive(Clone, Debug)]
@@ -128,6 +130,16 @@ impl Answered {
         }
     }
 
+    /// No answer: the viewer left before there was one. Status 0 is what CloudFront's text logs spell `000`.
+    pub(super) fn nothing() -> Self {
+        Self {
+            status: 0,
+            content_type: None,
+            content_length: None,
+            bytes: 0,
+        }
+    }
+
     /// `Content-Length`.
     pub(super) fn content_length(&self) -> Option<u64> {
         self.content_length
@@ -212,79 +224,70 @@ impl From<Record> for Line {
 pub struct RecordLog {
     queue: SyncSender<Record>,
     lost: Arc<AtomicU64>,
+    rate: Arc<Mutex<CacheHitRate>>,
 }
 
 /// The thread that writes; join it to know that the last line is out.
 #[derive(Debug)]
-pub struct Writer(JoinHandle<()>);
+pub struct Writer {
+    thread: JoinHandle<()>,
+    lost: Arc<AtomicU64>,
+}
 
 impl RecordLog {
     /// Starts the writer.
     pub fn start(sink: Box<dyn Write + Send>) -> io::Result<(Self, Writer)> {
         let (queue, records) = sync_channel(QUEUE_LINES_MAX);
         let lost = Arc::new(AtomicU64::new(0));
+        let mut lines = file::Lines::new(sink, Arc::clone(&lost));
         let thread = std::thread::Builder::new()
             .name("edge-log".to_owned())
-            .spawn(move || {
-                if let Err(error) = write(&records, BufWriter::new(sink)) {
-                    tracing::warn!(%error, "cannot write the log of requests; no further request is logged");
-                }
-            })?;
-        Ok((Self { queue, lost }, Writer(thread)))
+            .spawn(move || lines.write_all(&records))?;
+        let writer = Writer {
+            thread,
+            lost: Arc::clone(&lost),
+        };
+        let rate = Arc::default();
+        Ok((Self { queue, lost, rate }, writer))
     }
 
-    /// Hands over a record. Never waits.
+    /// Hands over a record. Never waits for a disk.
     pub fn put(&self, record: Record) {
-        // A writer that has ended has said why.
-        if let Err(TrySendError::Full(_record)) = self.queue.try_send(record)
-            && self.lost.fetch_add(1, Ordering::Relaxed) == 0
-        {
+        let (method, status) = (&record.asked.method, record.answered.status);
+        self.rate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count(method, status, record.result);
+        if self.queue.try_send(record).is_err() && self.lost.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!("the log of requests cannot keep up; lines are lost");
         }
     }
-}
 
-impl Drop for RecordLog {
-    fn drop(&mut self) {
-        // The log itself holds one count; connections hold the others.
-        if Arc::strong_count(&self.lost) == 1 {
-            let lost = self.lost.load(Ordering::Relaxed);
-            if lost > 0 {
-                tracing::warn!(lost, "{lost} lines of the log of requests were lost");
-            }
-        }
+    /// Of all records that were handed over, lost ones too.
+    #[must_use]
+    pub fn hit_rate(&self) -> CacheHitRate {
+        *self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Writer {
-    /// Waits until everything is written. The last [`RecordLog`] has to be gone.
+    /// Waits until everything is written, and says how much was not. The last [`RecordLog`] has to be gone.
     pub fn finish(self) {
-        let _ = self.0.join(); // a panic there has been printed
-    }
-}
-
-/// Writes until nobody is left to send.
-fn write(records: &Receiver<Record>, mut sink: impl Write) -> io::Result<()> {
-    while let Ok(first) = records.recv() {
-        line(first, &mut sink)?;
-        for record in records.try_iter().take(LINES_PER_FLUSH) {
-            line(record, &mut sink)?;
+        let _ = self.thread.join(); // a panic there has been printed
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            tracing::warn!(lost, "{lost} lines of the log of requests were lost");
         }
-        sink.flush()?;
     }
-    Ok(())
-}
-
-fn line(record: Record, sink: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *sink, &Line::from(record))?;
-    sink.write_all(b"\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::Receiver;
+
     use super::*;
 
-    fn record(status: StatusCode) -> Record {
+    pub(super) fn record(status: StatusCode) -> Record {
         let request = Request::get("/a?b=c").header(HOST, "h").body(()).unwrap();
         let response = Response::builder().status(status).body(()).unwrap();
         Record {
@@ -345,7 +348,7 @@ mod tests {
         let sink = Sink { written, allowed };
         let (log, writer) = RecordLog::start(Box::new(sink)).unwrap();
         let surplus = 100;
-        for _ in 0..QUEUE_LINES_MAX + LINES_PER_FLUSH + surplus {
+        for _ in 0..QUEUE_LINES_MAX + file::LINES_PER_WRITE + surplus {
             log.put(record(StatusCode::OK)); // would hang here
         }
         let lost = log.lost.load(Ordering::Relaxed);
@@ -356,7 +359,28 @@ mod tests {
         drop(log);
         writer.finish();
         let written = reader.join().unwrap() as u64;
-        let put = (QUEUE_LINES_MAX + LINES_PER_FLUSH + surplus) as u64;
+        let put = (QUEUE_LINES_MAX + file::LINES_PER_WRITE + surplus) as u64;
         assert_eq!(written + lost, put);
+    }
+
+    #[test]
+    fn e15_the_hit_rate_is_that_of_the_records() {
+        let (log, writer) = RecordLog::start(Box::new(io::sink())).unwrap();
+        assert_eq!(log.hit_rate().percent(), None);
+        for result in [
+            ResultType::Hit,
+            ResultType::Miss,
+            ResultType::OriginShieldHit,
+            ResultType::Hit,
+            ResultType::Error,
+        ] {
+            log.put(Record {
+                result,
+                ..record(StatusCode::OK)
+            });
+        }
+        assert_eq!(log.hit_rate().percent(), Some(75.0));
+        drop(log);
+        writer.finish();
     }
 }

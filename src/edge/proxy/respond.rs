@@ -261,7 +261,7 @@ impl Engine {
             How::Fetched if self.topology().shield_hop(asked.pop) => ResultType::OriginShieldHit,
             How::Hit | How::Joined | How::Fetched => ResultType::Hit,
         };
-        (result, result.as_str())
+        (result, result.detailed())
     }
 }
 

@@ -396,6 +396,9 @@ impl Known {
                 .collect();
             match nearest(&id, &ids, |id| id) {
                 Some(near) => format!("is `{id}`, which is no origin; did you mean `{near}`?"),
+                None if ids.is_empty() => {
+                    format!("is `{id}`, which is no origin; there is no `[[origin]]`")
+                }
                 None => format!(
                     "is `{id}`, which is no origin; there are `{}`",
                     ids.join("`, `")

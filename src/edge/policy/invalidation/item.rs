@@ -43,7 +43,8 @@ impl Item {
             return match tag.len() {
                 0 => refused("a tag follows the `#`"),
                 1..=TAG_CHARS_MAX if tag.contains(',') => refused("a tag has no comma"),
-                // No wildcards here: a `*` is a character of the tag.
+                // Fact 79. Taken as a character it would match nothing, and whoever wrote it would not know.
+                1..=TAG_CHARS_MAX if tag.ends_with('*') => refused("a tag has no wildcard"),
                 1..=TAG_CHARS_MAX => Ok(Self::Tag(tag.to_ascii_lowercase())),
                 _ => refused("a tag has at most 256 characters"),
             };
@@ -53,6 +54,9 @@ impl Item {
         }
         if text.len() > PATH_CHARS_MAX {
             return refused("a path has at most 4,000 characters");
+        }
+        if has_broken_escape(text) {
+            return refused("a `%` is followed by two hexadecimal digits");
         }
         match text.split_once('*') {
             None => Ok(Self::Path(text.to_owned())),
@@ -70,6 +74,15 @@ impl Item {
             Self::Tag(meant) => tags.iter().any(|tag| **tag == *meant.as_str()),
         }
     }
+}
+
+/// Whether a `%` of the path (a query may have any) begins no escape. One that a `*` cuts off may still become one.
+fn has_broken_escape(text: &str) -> bool {
+    let path = text.split('?').next().unwrap_or_default();
+    path.split('%').skip(1).any(|rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+        digits < 2 && &rest[digits..] != "*"
+    })
 }
 
 #[cfg(test)]
@@ -103,6 +116,21 @@ mod tests {
             ("T58 empty", "", None),
             ("T58 not encoded", "/a b", None),
             ("T58 not ASCII", "/ä", None),
+            ("T58 no escape", "/%zz", None),
+            ("T58 half an escape", "/%2", None),
+            ("T58 a bare %", "/a%/b", None),
+            ("T58 an escape", "/%2f", Some(Item::Path("/%2f".into()))),
+            (
+                "T58 a query may have any",
+                "/a?x=%zz",
+                Some(Item::Path("/a?x=%zz".into())),
+            ),
+            ("T59 no escape", "/%zz*", None),
+            (
+                "T59 an escape cut off",
+                "/a%2*",
+                Some(Item::Prefix("/a%2".into())),
+            ),
             ("T59 prefix", "/a/*", Some(Item::Prefix("/a/".into()))),
             ("T59 everything", "/*", Some(Item::Prefix("/".into()))),
             ("T59 inside", "/a/*/b", None),
@@ -112,10 +140,11 @@ mod tests {
                 "#Release:1.4",
                 Some(Item::Tag("release:1.4".into())),
             ),
+            ("T60 no wildcard", "#a*", None),
             (
-                "T60 a star is a character",
-                "#a*",
-                Some(Item::Tag("a*".into())),
+                "T60 a star within is a character",
+                "#a*b",
+                Some(Item::Tag("a*b".into())),
             ),
             ("T60 256 characters", &tag, Some(Item::Tag("t".repeat(256)))),
             ("T60 257 characters", &too_long_tag, None),
