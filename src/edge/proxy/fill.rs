@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -88,6 +89,14 @@ impl Fill {
             fill: Arc::clone(self),
             is_leader,
             is_satisfied: false,
+        }
+    }
+
+    /// The cache does not want it any more: it lives for those who are attached.
+    fn disown(&self) {
+        self.disowned.cancel();
+        if self.attached.load(Ordering::Acquire) == 0 {
+            self.deserted.cancel();
         }
     }
 
@@ -307,11 +316,14 @@ impl Run {
             }
             (Source::Pieces(_, interests), _) => {
                 let end = tokio::select! {
+                    biased;
+                    () = loss(&pieces) => End::Abandoned,
                     end = arrival(&pieces) => end,
                     () = fill.disowned.cancelled() => End::Abandoned,
                 };
                 self.settle(end);
                 if end == End::Abandoned {
+                    fill.disown();
                     // The cache is done with it, but those who read along are not.
                     tokio::select! {
                         _ = arrival(&pieces) => {}
@@ -344,8 +356,7 @@ impl Run {
                 Some(Ok(bytes)) => {
                     arrived += bytes.len() as u64;
                     if let Err(error) = filling.push(bytes).await {
-                        tracing::warn!(%error, "cannot keep a body");
-                        return false;
+                        self.lose(&mut filling, &error);
                     }
                 }
                 Some(Err(_broken)) => return false,
@@ -356,16 +367,18 @@ impl Run {
             return false;
         }
         match filling.finish().await {
-            Ok(sealed) => {
-                self.settle(End::Complete(arrived));
-                sealed.complete();
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot keep a body");
-                false
-            }
+            Ok(()) => self.settle(End::Complete(arrived)),
+            Err(error) => self.lose(&mut filling, &error),
         }
+        filling.complete();
+        true
+    }
+
+    /// The body cannot be kept. The origin is well, so those who read along get it all.
+    fn lose(&mut self, filling: &mut Filling, error: &std::io::Error) {
+        self.settle(End::Abandoned); // first: nobody comes to it any more
+        filling.lose(error);
+        self.fill.disown();
     }
 
     fn announce(&self, outcome: Outcome) {
@@ -418,6 +431,21 @@ fn give(leader: Option<oneshot::Sender<Found>>, found: Found) {
     if let Some(leader) = leader {
         let _ = leader.send(found);
     }
+}
+
+/// Waits until it is clear that the layer behind cannot keep one of the pieces; for ever when it can.
+async fn loss(pieces: &[Piece]) {
+    std::future::poll_fn(|cx| {
+        let lost = pieces
+            .iter()
+            .filter(|piece| piece.blob.poll_lost(cx).is_ready());
+        if lost.count() > 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// Waits until the pieces have come from behind.
