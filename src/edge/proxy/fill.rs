@@ -49,8 +49,8 @@ pub(super) enum Phase {
 pub(super) enum Outcome {
     /// An object that grows.
     Kept(Arc<Object>, Duration, Option<Level>),
-    /// What was here: fresh again, or standing in for an error.
-    Stored(Arc<Object>, Duration),
+    /// What was here: fresh again, or (true) stale and standing in.
+    Stored(Arc<Object>, Duration, bool),
     /// Nothing that may be shared.
     Alone,
     /// It ended without an answer.
@@ -164,7 +164,7 @@ impl Drop for Interest {
 /// What an answer became.
 enum Became {
     Kept(Kept, Followers, Option<Filling>),
-    Stored(Arc<Object>, How, Duration, Followers),
+    Stored(Arc<Object>, How, Duration, Followers, bool),
     Passed,
 }
 
@@ -203,6 +203,7 @@ impl Run {
                 let found = found(&kept.object, How::Fetched, answer.age(), answer.hit_at);
                 let found = Found {
                     is_whole,
+                    is_stale: answer.is_stale,
                     gate: Some(Arc::clone(&fill)),
                     ..found
                 };
@@ -218,13 +219,14 @@ impl Run {
                 self.kept = Some(kept);
                 self.body(answer, pieces, writer).await;
             }
-            Became::Stored(object, how, age, followers) => {
+            Became::Stored(object, how, age, followers, is_stale) => {
                 self.announce(match followers {
-                    Followers::Share => Outcome::Stored(Arc::clone(&object), age),
+                    Followers::Share => Outcome::Stored(Arc::clone(&object), age, is_stale),
                     Followers::Release => Outcome::Alone,
                 });
                 self.settle(End::Complete(0));
-                give(leader, found(&object, how, age, None));
+                let found = found(&object, how, age, None);
+                give(leader, Found { is_stale, ..found });
             }
             Became::Passed => {
                 self.announce(Outcome::Alone);
@@ -256,7 +258,12 @@ impl Run {
                 match refreshed {
                     Some(object) => {
                         inner.objects.insert(stored.object, Arc::clone(&object));
-                        Became::Stored(object, How::Refreshed, stored.age, followers)
+                        let how = if answer.is_stale {
+                            How::Hit
+                        } else {
+                            How::Refreshed
+                        };
+                        Became::Stored(object, how, stored.age, followers, answer.is_stale)
                     }
                     None => Became::Passed,
                 }
@@ -264,7 +271,7 @@ impl Run {
             Reaction::StandIn(stored) => match inner.objects.get(&stored.object) {
                 Some(object) => {
                     let object = Arc::clone(object);
-                    Became::Stored(object, How::Hit, stored.age, Followers::Share)
+                    Became::Stored(object, How::Hit, stored.age, Followers::Share, true)
                 }
                 None => Became::Passed,
             },
@@ -419,6 +426,7 @@ fn found(object: &Arc<Object>, how: How, age: Duration, hit_at: Option<Level>) -
         how,
         age,
         hit_at,
+        is_stale: false,
         is_whole: false,
         passed: None,
         interests: Vec::new(),
