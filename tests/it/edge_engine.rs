@@ -5,6 +5,8 @@
 
 /// Everything at once.
 mod crowd;
+/// A disk for bodies that is full.
+mod disk_full;
 /// Hits, misses, refreshes, collapsing, those who break off.
 mod fills;
 /// The origin that is slow, wrong or away; stale answers.

@@ -7,6 +7,7 @@
 //! `body.rs`.
 
 mod filling;
+mod reader;
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +19,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 
 pub(super) use self::filling::Filling;
+pub(super) use self::reader::Reader;
 use super::disk::{Disk, Extent};
 use crate::edge::policy::spans::Span;
 
@@ -43,6 +45,8 @@ pub(super) struct Bodies {
     /// Complete bodies in memory, roughly the oldest first: where to make room.
     resident: Mutex<VecDeque<Weak<Blob>>>,
     is_relieving: AtomicBool,
+    /// The last write did not work, and that was said.
+    is_failing: AtomicBool,
 }
 
 /// What one fetch brought: consecutive bytes of a representation.
@@ -66,6 +70,13 @@ struct State {
     written: u64,
     end: Option<BlobEnd>,
     waiting: Vec<Waker>,
+    /// It cannot be kept: its bytes are here until those who read it now have them.
+    is_lost: bool,
+    /// Where the readers are (of a growing blob).
+    readers: Vec<Arc<AtomicU64>>,
+    was_read: bool,
+    /// The one who writes, when it waits for the readers.
+    writer: Option<Waker>,
     /// Of the budget.
     counted: u64,
 }
@@ -108,6 +119,7 @@ impl Bodies {
             disk: Disk::new(folder)?,
             resident: Mutex::default(),
             is_relieving: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
         })
     }
 
@@ -151,12 +163,28 @@ impl Bodies {
             while bodies.used() > goal {
                 let Some(victim) = bodies.victim() else { break };
                 if let Err(error) = victim.spill() {
-                    tracing::warn!(%error, "cannot move a body out of memory");
+                    lock(&bodies.resident).push_back(Arc::downgrade(&victim));
+                    bodies.failed(&error);
                     break;
                 }
+                bodies.worked();
             }
             bodies.is_relieving.store(false, Ordering::Release);
         }));
+    }
+
+    /// A write did not work. Said once, until one works again: a full disk fails with every body.
+    fn failed(&self, error: &io::Error) {
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %error,
+                "cannot write bodies to the disk: they are delivered, but not kept"
+            );
+        }
+    }
+
+    fn worked(&self) {
+        self.is_failing.store(false, Ordering::Relaxed);
     }
 
     /// A second chance for each that was used (the clock algorithm), a bounded number of times.
@@ -211,15 +239,12 @@ impl Blob {
     pub(super) fn poll_read(&self, at: u64, cx: &mut Context<'_>) -> Poll<Found> {
         let mut state = lock(&self.state);
         let found = state.find(at);
-        if found.is_none()
-            && !state
-                .waiting
-                .iter()
-                .any(|other| other.will_wake(cx.waker()))
-        {
-            state.waiting.push(cx.waker().clone());
+        if found.is_none() {
+            state.wait(cx);
         }
+        let writer = state.writer.take();
         drop(state);
+        writer.into_iter().for_each(Waker::wake);
         self.is_used.store(true, Ordering::Relaxed);
         found.map_or(Poll::Pending, Poll::Ready)
     }
@@ -231,16 +256,22 @@ impl Blob {
             if state.len >= at || state.end.is_some() {
                 return Poll::Ready((state.len, state.end));
             }
-            if !state
-                .waiting
-                .iter()
-                .any(|other| other.will_wake(cx.waker()))
-            {
-                state.waiting.push(cx.waker().clone());
-            }
+            state.wait(cx);
             Poll::Pending
         })
         .await
+    }
+
+    /// Registers for the moment when it is clear that the blob cannot be kept.
+    pub(super) fn poll_lost(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.is_lost {
+            return Poll::Ready(());
+        }
+        if state.end.is_none() {
+            state.wait(cx);
+        }
+        Poll::Pending
     }
 
     fn append(&self, bytes: Bytes) {
@@ -261,7 +292,8 @@ impl Blob {
         let woken = {
             let mut state = lock(&self.state);
             state.end = Some(end);
-            if state.extents.is_empty() && state.len > 0 {
+            state.readers = Vec::new();
+            if !state.is_lost && state.extents.is_empty() && state.len > 0 {
                 let mut resident = lock(&self.bodies.resident);
                 if resident.len() == resident.capacity() {
                     resident.retain(|blob| blob.strong_count() > 0); // before it grows: those that are gone
@@ -368,14 +400,28 @@ impl State {
         {
             return Some(Found::Memory(frame.slice(within..)));
         }
+        let in_file = self.find_in_file(at);
+        // Whoever comes too late for what is not kept.
+        in_file.or_else(|| self.is_lost.then_some(Found::End(BlobEnd::Cut)))
+    }
+
+    fn find_in_file(&self, at: u64) -> Option<Found> {
         let after = self.extents.partition_point(|(start, _)| *start <= at);
         let (start, extent) = self.extents.get(after.checked_sub(1)?)?;
         let end = (start + extent.len()).min(self.written);
-        Some(Found::File(
-            Arc::clone(extent),
-            at - start,
-            end.checked_sub(at)?,
-        ))
+        let len = end.checked_sub(at).filter(|len| *len > 0)?;
+        Some(Found::File(Arc::clone(extent), at - start, len))
+    }
+
+    fn in_memory(&self) -> u64 {
+        self.frames.front().map_or(0, |(at, _)| self.len - at)
+    }
+
+    fn wait(&mut self, cx: &Context<'_>) {
+        let mut waiting = self.waiting.iter();
+        if !waiting.any(|other| other.will_wake(cx.waker())) {
+            self.waiting.push(cx.waker().clone());
+        }
     }
 }
 

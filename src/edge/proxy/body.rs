@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
-use super::bodies::{BlobEnd, Found, Piece, lock};
+use super::bodies::{BlobEnd, Found, Piece, Reader, lock};
 use super::disk::Extent;
 use super::engine::Engine;
 use super::fill::{Fill, Interest};
@@ -52,9 +52,16 @@ pub(super) enum Segment {
     /// These bytes.
     Bytes(Bytes),
     /// The rest of a piece.
-    Piece(Piece),
+    Piece(Reader),
     /// From the origin's connection: after `skip` bytes.
     Live { live: Box<Live>, skip: u64 },
+}
+
+impl Segment {
+    /// From here on the piece has a reader.
+    pub(super) fn piece(piece: Piece) -> Self {
+        Self::Piece(Reader::new(piece))
+    }
 }
 
 /// The fill that a body is read along with broke off: the viewer must see a short body.
@@ -143,7 +150,7 @@ impl Body {
                             .len()
                             .min(usize::try_from(*skip).unwrap_or(usize::MAX));
                         *skip -= skipped as u64;
-                        bytes.advance_by(skipped);
+                        bytes.advance(skipped);
                         if bytes.is_empty() {
                             continue;
                         }
@@ -152,8 +159,8 @@ impl Body {
                     Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                     None => None,
                 },
-                Some(Segment::Piece(piece)) => {
-                    match ready!(poll_piece(&self.engine, piece, &mut self.reading, cx)) {
+                Some(Segment::Piece(reader)) => {
+                    match ready!(poll_piece(&self.engine, reader, &mut self.reading, cx)) {
                         Ok(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
                         Ok(None) => None,
                         Err(error) => return Poll::Ready(Some(Err(error))),
@@ -197,38 +204,28 @@ impl Body {
     }
 }
 
-trait AdvanceBy {
-    fn advance_by(&mut self, count: usize);
-}
-
-impl AdvanceBy for Bytes {
-    fn advance_by(&mut self, count: usize) {
-        drop(self.split_to(count));
-    }
-}
-
 /// The next bytes of a piece, which is shortened by them; `None` at its end.
 fn poll_piece(
     engine: &Engine,
-    piece: &mut Piece,
+    reader: &mut Reader,
     reading: &mut Option<JoinHandle<io::Result<Vec<u8>>>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Option<Bytes>, io::Error>> {
     if let Some(read) = reading {
         let bytes = ready!(Pin::new(read).poll(cx)).map_err(io::Error::other)??;
         *reading = None;
-        piece.span.start += bytes.len() as u64;
+        reader.advance(bytes.len());
         return Poll::Ready(Ok(Some(engine.bodies().buffer(bytes))));
     }
-    let wanted = piece.span.end.saturating_sub(piece.span.start);
+    let rest = reader.rest();
+    let wanted = rest.unwrap_or(u64::MAX);
     if wanted == 0 {
         return Poll::Ready(Ok(None));
     }
-    let at = piece.span.start - piece.blob.start();
-    match ready!(piece.blob.poll_read(at, cx)) {
+    match ready!(reader.poll(cx)) {
         Found::Memory(mut bytes) => {
             bytes.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
-            piece.span.start += bytes.len() as u64;
+            reader.advance(bytes.len());
             Poll::Ready(Ok(Some(bytes)))
         }
         Found::File(extent, at, len) => {
@@ -241,21 +238,21 @@ fn poll_piece(
             let mut buffer = vec![0; len];
             if let Some(read) = extent.read_now(&mut buffer, at) {
                 buffer.truncate(read);
-                piece.span.start += read as u64;
+                reader.advance(read);
                 return Poll::Ready(Ok(Some(engine.bodies().buffer(buffer))));
             }
             *reading = Some(read_blocking(extent, buffer, at));
-            poll_piece(engine, piece, reading, cx)
+            poll_piece(engine, reader, reading, cx)
         }
-        Found::End(BlobEnd::Complete) if piece.span.end == u64::MAX => Poll::Ready(Ok(None)),
+        Found::End(BlobEnd::Complete) if rest.is_none() => Poll::Ready(Ok(None)),
         Found::End(_) => Poll::Ready(Err(broken_off())),
     }
 }
 
 /// The next bytes of a piece, for who is no viewer.
-pub(super) async fn next_of(engine: &Engine, piece: &mut Piece) -> io::Result<Option<Bytes>> {
+pub(super) async fn next_of(engine: &Engine, reader: &mut Reader) -> io::Result<Option<Bytes>> {
     let mut reading = None;
-    std::future::poll_fn(|cx| poll_piece(engine, piece, &mut reading, cx)).await
+    std::future::poll_fn(|cx| poll_piece(engine, reader, &mut reading, cx)).await
 }
 
 fn read_blocking(

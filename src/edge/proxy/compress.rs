@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::bodies::{Blob, Filling, Piece};
+use super::bodies::{Blob, Filling, Piece, Reader};
 use super::body::next_of;
 use super::engine::Engine;
 use super::node::{Asked, Node};
@@ -77,8 +77,14 @@ impl Engine {
         let length = compressed.len() as u64;
         let blob = Blob::new(self.bodies(), 0);
         let mut filling = Filling::new(Arc::clone(&blob), Some(length));
-        filling.push(Bytes::from(compressed)).await?;
-        filling.finish().await?.complete();
+        let mut written = filling.push(Bytes::from(compressed)).await;
+        if written.is_ok() {
+            written = filling.finish().await;
+        }
+        if let Err(error) = written {
+            filling.lose(&error); // who asked has it from memory
+        }
+        filling.complete();
         let mut head = Head::clone(&answer.head);
         describe(&mut head.headers, encoding);
         head.total = Some(length);
@@ -105,8 +111,8 @@ impl Engine {
                 }
             }
             Source::Pieces(pieces, interests) => {
-                for mut piece in pieces {
-                    while let Some(frame) = next_of(self, &mut piece).await? {
+                for mut reader in pieces.into_iter().map(Reader::new) {
+                    while let Some(frame) = next_of(self, &mut reader).await? {
                         bytes.extend_from_slice(&frame);
                     }
                 }

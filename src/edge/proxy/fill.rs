@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -48,8 +49,8 @@ pub(super) enum Phase {
 pub(super) enum Outcome {
     /// An object that grows.
     Kept(Arc<Object>, Duration, Option<Level>),
-    /// What was here: fresh again, or standing in for an error.
-    Stored(Arc<Object>, Duration),
+    /// What was here: fresh again, or (true) stale and standing in.
+    Stored(Arc<Object>, Duration, bool),
     /// Nothing that may be shared.
     Alone,
     /// It ended without an answer.
@@ -88,6 +89,14 @@ impl Fill {
             fill: Arc::clone(self),
             is_leader,
             is_satisfied: false,
+        }
+    }
+
+    /// The cache does not want it any more: it lives for those who are attached.
+    fn disown(&self) {
+        self.disowned.cancel();
+        if self.attached.load(Ordering::Acquire) == 0 {
+            self.deserted.cancel();
         }
     }
 
@@ -155,7 +164,7 @@ impl Drop for Interest {
 /// What an answer became.
 enum Became {
     Kept(Kept, Followers, Option<Filling>),
-    Stored(Arc<Object>, How, Duration, Followers),
+    Stored(Arc<Object>, How, Duration, Followers, bool),
     Passed,
 }
 
@@ -194,6 +203,7 @@ impl Run {
                 let found = found(&kept.object, How::Fetched, answer.age(), answer.hit_at);
                 let found = Found {
                     is_whole,
+                    is_stale: answer.is_stale,
                     gate: Some(Arc::clone(&fill)),
                     ..found
                 };
@@ -209,13 +219,14 @@ impl Run {
                 self.kept = Some(kept);
                 self.body(answer, pieces, writer).await;
             }
-            Became::Stored(object, how, age, followers) => {
+            Became::Stored(object, how, age, followers, is_stale) => {
                 self.announce(match followers {
-                    Followers::Share => Outcome::Stored(Arc::clone(&object), age),
+                    Followers::Share => Outcome::Stored(Arc::clone(&object), age, is_stale),
                     Followers::Release => Outcome::Alone,
                 });
                 self.settle(End::Complete(0));
-                give(leader, found(&object, how, age, None));
+                let found = found(&object, how, age, None);
+                give(leader, Found { is_stale, ..found });
             }
             Became::Passed => {
                 self.announce(Outcome::Alone);
@@ -247,7 +258,12 @@ impl Run {
                 match refreshed {
                     Some(object) => {
                         inner.objects.insert(stored.object, Arc::clone(&object));
-                        Became::Stored(object, How::Refreshed, stored.age, followers)
+                        let how = if answer.is_stale {
+                            How::Hit
+                        } else {
+                            How::Refreshed
+                        };
+                        Became::Stored(object, how, stored.age, followers, answer.is_stale)
                     }
                     None => Became::Passed,
                 }
@@ -255,7 +271,7 @@ impl Run {
             Reaction::StandIn(stored) => match inner.objects.get(&stored.object) {
                 Some(object) => {
                     let object = Arc::clone(object);
-                    Became::Stored(object, How::Hit, stored.age, Followers::Share)
+                    Became::Stored(object, How::Hit, stored.age, Followers::Share, true)
                 }
                 None => Became::Passed,
             },
@@ -307,11 +323,14 @@ impl Run {
             }
             (Source::Pieces(_, interests), _) => {
                 let end = tokio::select! {
+                    biased;
+                    () = loss(&pieces) => End::Abandoned,
                     end = arrival(&pieces) => end,
                     () = fill.disowned.cancelled() => End::Abandoned,
                 };
                 self.settle(end);
                 if end == End::Abandoned {
+                    fill.disown();
                     // The cache is done with it, but those who read along are not.
                     tokio::select! {
                         _ = arrival(&pieces) => {}
@@ -344,8 +363,7 @@ impl Run {
                 Some(Ok(bytes)) => {
                     arrived += bytes.len() as u64;
                     if let Err(error) = filling.push(bytes).await {
-                        tracing::warn!(%error, "cannot keep a body");
-                        return false;
+                        self.lose(&mut filling, &error);
                     }
                 }
                 Some(Err(_broken)) => return false,
@@ -356,16 +374,18 @@ impl Run {
             return false;
         }
         match filling.finish().await {
-            Ok(sealed) => {
-                self.settle(End::Complete(arrived));
-                sealed.complete();
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot keep a body");
-                false
-            }
+            Ok(()) => self.settle(End::Complete(arrived)),
+            Err(error) => self.lose(&mut filling, &error),
         }
+        filling.complete();
+        true
+    }
+
+    /// The body cannot be kept. The origin is well, so those who read along get it all.
+    fn lose(&mut self, filling: &mut Filling, error: &std::io::Error) {
+        self.settle(End::Abandoned); // first: nobody comes to it any more
+        filling.lose(error);
+        self.fill.disown();
     }
 
     fn announce(&self, outcome: Outcome) {
@@ -406,6 +426,7 @@ fn found(object: &Arc<Object>, how: How, age: Duration, hit_at: Option<Level>) -
         how,
         age,
         hit_at,
+        is_stale: false,
         is_whole: false,
         passed: None,
         interests: Vec::new(),
@@ -418,6 +439,21 @@ fn give(leader: Option<oneshot::Sender<Found>>, found: Found) {
     if let Some(leader) = leader {
         let _ = leader.send(found);
     }
+}
+
+/// Waits until it is clear that the layer behind cannot keep one of the pieces; for ever when it can.
+async fn loss(pieces: &[Piece]) {
+    std::future::poll_fn(|cx| {
+        let lost = pieces
+            .iter()
+            .filter(|piece| piece.blob.poll_lost(cx).is_ready());
+        if lost.count() > 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// Waits until the pieces have come from behind.

@@ -81,6 +81,8 @@ pub(super) struct Found {
     pub(super) age: Duration,
     /// The layer behind that had it.
     pub(super) hit_at: Option<Level>,
+    /// It is stale, here or in a layer behind.
+    pub(super) is_stale: bool,
     /// The answer is the whole object although a part was asked for (fact 31, T33, T34).
     pub(super) is_whole: bool,
     /// Not kept: exactly this was answered.
@@ -160,7 +162,10 @@ impl Node {
         match inner.cache.ask(key, want, rules, now) {
             Verdict::Hit(stored) => Some(Look::Found(inner.stored(stored, How::Hit)?)),
             Verdict::Stale(stored, fetch) => {
-                let found = inner.stored(stored, How::Hit);
+                let found = inner.stored(stored, How::Hit).map(|found| Found {
+                    is_stale: true,
+                    ..found
+                });
                 match fetch {
                     Some(fetch) => {
                         let fill = inner.begin(self, &fetch);
@@ -212,7 +217,7 @@ impl Node {
                 None => Some(self.alone(engine, asked, want).await),
             };
             if let Some(mut found) = found {
-                if let (How::Hit, Some(earlier)) = (found.how, earlier) {
+                if let (How::Hit, false, Some(earlier)) = (found.how, found.is_stale, earlier) {
                     found.how = earlier;
                 }
                 return found;
@@ -244,13 +249,14 @@ impl Node {
                     how: How::Joined,
                     age,
                     hit_at,
+                    is_stale: false,
                     is_whole: false,
                     passed: None,
                     interests: vec![interest],
                     gate: Some(fill),
                 })
             }
-            Outcome::Stored(object, age) => {
+            Outcome::Stored(object, age, is_stale) => {
                 let span = object.span_of(want);
                 span.is_some_and(|span| object.covers(&span))
                     .then(|| Found {
@@ -258,6 +264,7 @@ impl Node {
                         how: How::Hit,
                         age,
                         hit_at: None,
+                        is_stale,
                         is_whole: false,
                         passed: None,
                         interests: Vec::new(),
@@ -323,6 +330,7 @@ impl Inner {
             how,
             age: stored.age,
             hit_at: None,
+            is_stale: false,
             is_whole: false,
             passed: None,
             interests: Vec::new(),
@@ -339,6 +347,7 @@ impl Found {
             How::Hit => Some(here),
             _ => self.hit_at,
         };
+        let is_stale = self.is_stale;
         let said = Directives {
             age: self.age,
             ..head.said
@@ -351,6 +360,7 @@ impl Found {
             said,
             source,
             hit_at,
+            is_stale,
         };
         if let Some(passed) = self.passed {
             let Passed {

@@ -73,6 +73,8 @@ pub(super) struct Answer {
     pub(super) source: Source,
     /// The layer behind had it.
     pub(super) hit_at: Option<Level>,
+    /// A stale object of a layer behind stands in: nothing was refreshed by it.
+    pub(super) is_stale: bool,
 }
 
 /// Where the bytes of an answer come from.

@@ -147,6 +147,7 @@ impl Engine {
                 Source::Live(Box::new(live))
             },
             hit_at: None,
+            is_stale: false,
         }
     }
 
@@ -188,6 +189,7 @@ impl Engine {
             length: Some(length),
             source: Source::Pieces(vec![piece], Vec::new()),
             hit_at: None,
+            is_stale: false,
         }
     }
 
@@ -254,6 +256,7 @@ pub(super) fn passed(answer: Answer) -> Found {
         how: How::Fetched,
         age: answer.said.age,
         hit_at: answer.hit_at,
+        is_stale: answer.is_stale,
         is_whole: false,
         passed: Some(Passed {
             status: answer.status,

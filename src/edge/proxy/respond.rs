@@ -57,7 +57,7 @@ impl Engine {
             Body::empty(self)
         } else {
             let pieces = found.object.cut(&(0..total.unwrap_or(u64::MAX)));
-            let segments = pieces.into_iter().map(Segment::Piece);
+            let segments = pieces.into_iter().map(Segment::piece);
             let interests = std::mem::take(&mut found.interests);
             Body::new(self, segments, total, found.is_hit()).along(interests, found.gate.take())
         };
@@ -90,7 +90,7 @@ impl Engine {
         let pieces = found.object.cut(span);
         let interests = std::mem::take(&mut found.interests);
         let length = span.end - span.start;
-        let segments = pieces.into_iter().map(Segment::Piece);
+        let segments = pieces.into_iter().map(Segment::piece);
         let body = Body::new(self, segments, Some(length), found.is_hit());
         answer.with(body.along(interests, found.gate.take()))
     }
@@ -120,7 +120,7 @@ impl Engine {
             preamble.extend_from_slice(format!("Content-Range: {range}\r\n\r\n").as_bytes());
             length += preamble.len() as u64 + (span.end - span.start);
             segments.push(Segment::Bytes(preamble.into()));
-            segments.extend(found.object.cut(span).into_iter().map(Segment::Piece));
+            segments.extend(found.object.cut(span).into_iter().map(Segment::piece));
             lead = "\r\n";
         }
         let closing = Bytes::from(format!("\r\n--{boundary}--\r\n"));
@@ -200,7 +200,7 @@ impl Engine {
                     piece.span.start += skipped;
                     skip -= skipped;
                 }
-                (pieces.into_iter().map(Segment::Piece).collect(), interests)
+                (pieces.into_iter().map(Segment::piece).collect(), interests)
             }
         };
         let remaining = if segments.is_empty() { Some(0) } else { length };

@@ -238,6 +238,7 @@ pub struct Setup {
     pub cache: CacheSettings,
     pub memory_object_max: u64,
     pub memory_max: u64,
+    pub disk: Option<std::path::PathBuf>,
     pub stream_along: bool,
     pub limits: Limits,
 }
@@ -286,6 +287,7 @@ impl Setup {
             },
             memory_object_max: 64 << 20,
             memory_max: 256 << 20,
+            disk: None,
             stream_along: true,
             limits: Limits::default(),
         }
@@ -309,7 +311,7 @@ impl Setup {
             regional_cache: self.cache,
             memory_object_max: self.memory_object_max,
             memory_max: self.memory_max,
-            disk: None,
+            disk: self.disk,
             stream_along: self.stream_along,
             clock: Arc::new(move || {
                 Timestamp::from_microsecond(hand.load(Ordering::Relaxed)).unwrap()

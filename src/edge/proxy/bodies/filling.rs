@@ -1,10 +1,12 @@
 //! The one who writes a blob: into memory, or to the file as it comes.
 //!
 //! Owns the way of a growing body to where it stays. Never makes a reader wait, and never keeps more than a window of what
-//! is in the file. Read next: `disk.rs`.
+//! is in the file. What the file does not take is handed to those who read now, at the pace of the slowest, and is gone
+//! then. Read next: `reader.rs`, `disk.rs`.
 
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
@@ -16,11 +18,16 @@ use super::{Blob, BlobEnd, Extent, lock};
 const WINDOW_BYTES: u64 = 1 << 20;
 /// … when memory is short.
 const WINDOW_BYTES_MIN: u64 = 64 << 10;
+/// So many windows are in memory of a body that cannot be kept: that the write which failed had one or two of them must
+/// not stop it at once.
+const LOST_WINDOWS: u64 = 4;
 
 /// The one who writes a blob.
 pub(in crate::edge::proxy) struct Filling {
     blob: Arc<Blob>,
     is_on_disk: bool,
+    /// The file does not take it.
+    is_lost: bool,
     /// What is still to come, when that is known: the first extent has room for it.
     announced: Option<u64>,
     /// A write that goes on, and up to where.
@@ -39,18 +46,24 @@ impl Filling {
         }
         Self {
             is_on_disk: is_large,
+            is_lost: false,
             announced,
             writing: None,
             blob,
         }
     }
 
-    /// Adds bytes. Waits for the file when it is behind.
+    /// Adds bytes. Waits for the file when it is behind; of what is lost, for the readers.
     pub(in crate::edge::proxy) async fn push(&mut self, frame: Bytes) -> io::Result<()> {
         if frame.is_empty() {
             return Ok(());
         }
         self.blob.append(frame);
+        if self.is_lost {
+            let bound = self.window() * LOST_WINDOWS;
+            std::future::poll_fn(|cx| self.blob.poll_room(bound, cx)).await;
+            return Ok(());
+        }
         let bodies = &self.blob.bodies;
         if !self.is_on_disk {
             if bodies.is_full() {
@@ -65,24 +78,50 @@ impl Filling {
         Ok(())
     }
 
-    /// All came: from here on it is where it stays.
-    pub(in crate::edge::proxy) async fn finish(mut self) -> io::Result<Sealed> {
+    /// All came: from here on it is where it stays. Its readers are not yet told that it has ended.
+    pub(in crate::edge::proxy) async fn finish(&mut self) -> io::Result<()> {
+        if self.is_lost {
+            return Ok(());
+        }
         if self.is_on_disk {
             self.write_back(true).await?;
             self.settle(0).await?;
+            self.blob.bodies.worked();
         } else {
             self.blob.compact();
         }
-        Ok(Sealed(Arc::clone(&self.blob)))
+        Ok(())
+    }
+
+    /// Tells them.
+    pub(in crate::edge::proxy) fn complete(self) {
+        self.blob.end(BlobEnd::Complete);
+    }
+
+    /// After a write that failed: from here on the bytes are for the present readers only. Nobody may come to them any
+    /// more.
+    pub(in crate::edge::proxy) fn lose(&mut self, error: &io::Error) {
+        self.blob.bodies.failed(error);
+        self.is_lost = true;
+        let woken = {
+            let mut state = lock(&self.blob.state);
+            state.is_lost = true;
+            std::mem::take(&mut state.waiting)
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    fn window(&self) -> u64 {
+        if self.blob.bodies.is_full() {
+            WINDOW_BYTES_MIN
+        } else {
+            WINDOW_BYTES
+        }
     }
 
     async fn write_back(&mut self, is_last: bool) -> io::Result<()> {
         let is_tight = self.blob.bodies.is_full();
-        let window = if is_tight {
-            WINDOW_BYTES_MIN
-        } else {
-            WINDOW_BYTES
-        };
+        let window = self.window();
         let (begun, len) = {
             let state = lock(&self.blob.state);
             (
@@ -153,17 +192,6 @@ impl Filling {
     }
 }
 
-/// A blob that is where it stays; its readers are not yet told that it has ended.
-#[must_use]
-pub(in crate::edge::proxy) struct Sealed(Arc<Blob>);
-
-impl Sealed {
-    /// Tells them.
-    pub(in crate::edge::proxy) fn complete(self) {
-        self.0.end(BlobEnd::Complete);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
@@ -199,7 +227,8 @@ mod tests {
         for frame in bytes.chunks(frame) {
             filling.push(Bytes::copy_from_slice(frame)).await.unwrap();
         }
-        filling.finish().await.unwrap().complete();
+        filling.finish().await.unwrap();
+        filling.complete();
     }
 
     #[tokio::test]
