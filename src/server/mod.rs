@@ -144,19 +144,26 @@ pub fn run(
         readers,
     };
     let places = Places::new(config.limits.connections_max);
-    let mut workers = Vec::new();
-    for number in 0..config.server.threads.get() {
+    // Every descriptor that serving takes is taken before the first request is answered.
+    let overseeing = runtime().map_err(ServeError::new("start a runtime"))?;
+    let mut grounds = Vec::new();
+    for _ in 0..config.server.threads.get() {
         let listener = listeners.data.try_clone();
         let listener = listener.map_err(ServeError::new("share the listener"))?;
+        let runtime = runtime().map_err(ServeError::new("start a runtime"))?;
+        grounds.push((runtime, listener));
+    }
+    drop(listeners.data); // the workers' clones are the last ones, so that a drain closes the socket
+    let mut workers = Vec::new();
+    for (number, (runtime, listener)) in grounds.into_iter().enumerate() {
         let (seed, shared, places) = (seed.clone(), Arc::clone(&shared), places.clone());
         let work = move || {
             let metrics = Arc::clone(&shared.metrics);
-            seed.serve(listener, Origin::new(shared), places, metrics)
+            seed.serve(runtime, listener, Origin::new(shared), places, metrics)
         };
         workers.push(spawn(format!("headwater-{number}"), work)?);
     }
-    drop(listeners.data); // the workers' clones are the last ones, so that a drain closes the socket
-    let outcome = seed.oversee(listeners.admin, &shared, shutdown, workers);
+    let outcome = seed.oversee(overseeing, listeners.admin, &shared, shutdown, workers);
     reading.shutdown_background(); // a reader that waits for a dead disk must not keep the process
     drop(shared);
     if let Some(thread) = log_thread {
@@ -260,12 +267,12 @@ impl Seed {
     /// One worker's thread.
     fn serve<H: Handler>(
         &self,
+        runtime: Runtime,
         listener: TcpListener,
         handler: H,
         places: Places,
         metrics: Arc<Metrics>,
     ) -> io::Result<()> {
-        let runtime = runtime()?;
         let site = self.site(handler, &self.tokens);
         let serving = worker::run(listener, site, places, metrics);
         let outcome = LocalSet::new().block_on(&runtime, serving);
@@ -276,6 +283,7 @@ impl Seed {
     /// The calling thread: serves the admin listener, and leads the drain.
     fn oversee(
         &self,
+        runtime: Runtime,
         admin: TcpListener,
         shared: &Arc<Shared>,
         shutdown: &CancellationToken,
@@ -288,7 +296,6 @@ impl Seed {
             Admin::new(Arc::clone(shared), Arc::clone(&is_draining)),
             &tokens,
         );
-        let runtime = runtime().map_err(ServeError::new("start a runtime"))?;
         let outcome = LocalSet::new()
             .block_on(&runtime, async {
                 let places = Places::new(ADMIN_CONNECTIONS_MAX);
