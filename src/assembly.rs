@@ -15,7 +15,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, StoreLocation};
+use crate::aws::Session;
+use crate::config::{Config, S3Location, StoreLocation};
 use crate::edge::proxy::api::Control;
 use crate::edge::proxy::engine::{Engine, EngineError, Parameters};
 use crate::edge::proxy::face::Face;
@@ -25,6 +26,7 @@ use crate::model::Clock;
 use crate::publish::Publisher;
 use crate::server::{self, Listeners, ServeError, Surroundings};
 use crate::store::disk::DirectoryStore;
+use crate::store::s3::{S3Options, S3Store};
 use crate::store::{Store, StoreError};
 
 /// Why the parts could not be put together.
@@ -82,8 +84,9 @@ pub fn create_store(location: &StoreLocation) -> Result<StoreState, AssemblyErro
     match open_store(location) {
         Ok(_store) => Ok(StoreState::Present),
         Err(AssemblyError::NoStore(_)) => {
-            let StoreLocation::Directory(path) = location;
-            DirectoryStore::init(path).map_err(AssemblyError::Store)?;
+            if let StoreLocation::Directory(path) = location {
+                DirectoryStore::init(path).map_err(AssemblyError::Store)?;
+            }
             Ok(StoreState::Created)
         }
         Err(error) => Err(error),
@@ -92,7 +95,10 @@ pub fn create_store(location: &StoreLocation) -> Result<StoreState, AssemblyErro
 
 /// Opens a store that is there.
 pub fn open_store(location: &StoreLocation) -> Result<Arc<dyn Store>, AssemblyError> {
-    let StoreLocation::Directory(path) = location;
+    let path = match location {
+        StoreLocation::Directory(path) => path,
+        StoreLocation::S3(location) => return open_bucket(location),
+    };
     match DirectoryStore::open(path) {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
@@ -100,6 +106,25 @@ pub fn open_store(location: &StoreLocation) -> Result<Arc<dyn Store>, AssemblyEr
         }
         Err(error) => Err(AssemblyError::Store(error)),
     }
+}
+
+fn open_bucket(location: &S3Location) -> Result<Arc<dyn Store>, AssemblyError> {
+    let session = runtime()?.block_on(Session::load(location.region.as_deref()));
+    let options = S3Options {
+        bucket: location.bucket.clone(),
+        prefix: location.prefix.clone(),
+        region: session.region(),
+        endpoint_url: location
+            .endpoint_url
+            .clone()
+            .or_else(|| session.endpoint_url("S3")),
+        path_style: location.path_style,
+        request_timeout: location.request_timeout,
+        credentials: session.credentials(),
+    };
+    Ok(Arc::new(
+        S3Store::open(options).map_err(AssemblyError::Store)?,
+    ))
 }
 
 /// A publisher to a store that is there.

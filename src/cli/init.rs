@@ -45,7 +45,9 @@ impl Typed {
             StoreState::Created => "created",
             StoreState::Present => "present",
         };
-        let StoreLocation::Directory(path) = &location;
+        let StoreLocation::Directory(path) = &location else {
+            todo!()
+        };
         let store = path.display().to_string();
         context
             .output

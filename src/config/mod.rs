@@ -30,6 +30,10 @@ pub use show::HIDDEN;
 pub struct Config {
     /// Where bytes live.
     pub store: StoreLocation,
+    /// Blocks of remote artifacts that are kept near.
+    pub cache: Cache,
+    /// What is told when a channel moves.
+    pub cdn: Cdn,
     /// Listeners, threads, logs, secrets, drain.
     pub server: Server,
     /// What one client or one connection may take.
@@ -43,6 +47,62 @@ pub struct Config {
 pub enum StoreLocation {
     /// A directory on this machine.
     Directory(PathBuf),
+    /// A bucket, or a part of one.
+    S3(S3Location),
+}
+
+/// A bucket, and how it is reached. What is `None` here comes from the usual AWS sources.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct S3Location {
+    /// The bucket.
+    pub bucket: String,
+    /// Before every key; empty, or without a slash at either end.
+    pub prefix: String,
+    /// The region of the bucket.
+    pub region: Option<String>,
+    /// An S3-compatible server, or a VPC endpoint.
+    pub endpoint_url: Option<String>,
+    /// Whether the bucket stands in the path instead of the host name; `None`: when there is an `endpoint_url`.
+    pub path_style: Option<bool>,
+    /// How long one request to S3 may take before it is tried again.
+    pub request_timeout: Duration,
+}
+
+/// Blocks of remote artifacts that are kept near. Of no use to a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cache {
+    /// Blocks in memory.
+    pub memory_bytes: u64,
+    /// Where blocks are kept over a restart; `None`: in memory only.
+    pub disk_path: Option<PathBuf>,
+    /// Blocks on disk.
+    pub disk_bytes: u64,
+    /// How many blocks ahead of a download are fetched.
+    pub read_ahead_blocks: usize,
+}
+
+/// What is told when a channel moves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cdn {
+    /// Which kind of edge.
+    pub kind: CdnKind,
+    /// The distribution whose copies are invalidated.
+    pub distribution_id: Option<String>,
+    /// Another address for its API; `None`: from the usual AWS sources.
+    pub endpoint_url: Option<String>,
+    /// Whether commands wait until an invalidation is complete.
+    pub wait: bool,
+    /// How long they wait at the most, and how long they try when the API is busy.
+    pub timeout: Duration,
+}
+
+/// A kind of edge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CdnKind {
+    /// None: caches go by lifetimes alone.
+    None,
+    /// Amazon CloudFront.
+    CloudFront,
 }
 
 /// Listeners, threads, logs, secrets, drain.
@@ -91,6 +151,8 @@ pub struct Limits {
     pub open_artifacts_max: usize,
     /// Reads from the store at one time.
     pub store_reads_max: usize,
+    /// How long channels and loaded releases are served without a look at the store, while it cannot be read.
+    pub store_stale_max: Duration,
 }
 
 /// How long an edge may keep a channel document.
@@ -130,6 +192,19 @@ impl Default for Config {
         let secret_header = schema::ORIGIN_SECRET_HEADER_DEFAULT.to_owned();
         Self {
             store: StoreLocation::Directory(PathBuf::from(schema::STORE_PATH_DEFAULT)),
+            cache: Cache {
+                memory_bytes: 512 * 1024 * 1024,
+                disk_path: None,
+                disk_bytes: 8 * 1024 * 1024 * 1024,
+                read_ahead_blocks: 4,
+            },
+            cdn: Cdn {
+                kind: CdnKind::None,
+                distribution_id: None,
+                endpoint_url: None,
+                wait: false,
+                timeout: Duration::from_secs(900),
+            },
             server: Server {
                 listen: schema::LISTEN.default,
                 admin: schema::ADMIN.default,
@@ -152,6 +227,7 @@ impl Default for Config {
                 write_stall_timeout: schema::WRITE_STALL_TIMEOUT.default,
                 open_artifacts_max: schema::OPEN_ARTIFACTS_MAX.default,
                 store_reads_max: schema::STORE_READS_MAX.default,
+                store_stale_max: schema::STORE_STALE_MAX.default,
             },
             channels: Channels {
                 max_age: schema::MAX_AGE.default,

@@ -42,6 +42,7 @@ pub const KEYS: &[Key] = &[
     key(WRITE_STALL_TIMEOUT.key, None),
     key(OPEN_ARTIFACTS_MAX.key, None),
     key(STORE_READS_MAX.key, None),
+    key(STORE_STALE_MAX.key, None),
     key(MAX_AGE.key, None),
     key(STALE_WHILE_REVALIDATE.key, None),
     key(STALE_IF_ERROR.key, None),
@@ -164,6 +165,7 @@ const MIB: usize = 1024 * KIB;
 const SHORTEST_TIMER: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Where bytes live.
 pub const STORE_PATH: &str = "store.path";
@@ -255,6 +257,9 @@ pub const OPEN_ARTIFACTS_MAX: Count = items("limits.open_artifacts_max", 1024, 1
 /// Enough to keep an SSD's queues full; each holds one thread of the blocking pool.
 pub const STORE_READS_MAX: Count = items("limits.store_reads_max", 64, 1, 512);
 
+/// A day: as long as an edge may go on with a stale channel by default (`channels.stale_if_error`).
+pub const STORE_STALE_MAX: Span = timer("limits.store_stale_max", DAY, Duration::ZERO, MONTH);
+
 /// A promote reaches every edge within half a minute, and an edge asks twice a minute whatever the fleet.
 pub const MAX_AGE: Span = lifetime("channels.max_age", Duration::from_secs(30), DAY);
 /// As long as the document is fresh: no device ever waits for the origin, none sees a channel above a minute old.
@@ -264,11 +269,7 @@ pub const STALE_WHILE_REVALIDATE: Span = lifetime(
     DAY,
 );
 /// A day: long enough to repair an origin while devices go on updating to what was current.
-pub const STALE_IF_ERROR: Span = lifetime(
-    "channels.stale_if_error",
-    DAY,
-    Duration::from_secs(30 * 24 * 3600),
-);
+pub const STALE_IF_ERROR: Span = lifetime("channels.stale_if_error", DAY, MONTH);
 
 const _: () = assert!(
     HEAD_BYTES_MAX.min > URI_BYTES_MAX.min,

@@ -52,7 +52,10 @@ pub fn print_span(span: Duration) -> String {
 /// Every key and its value as TOML, in the order of [`schema::KEYS`].
 fn values(config: &Config) -> [(&'static str, String); schema::KEYS.len()] {
     let (server, limits, channels) = (&config.server, &config.limits, &config.channels);
-    let StoreLocation::Directory(store) = &config.store;
+    let store = match &config.store {
+        StoreLocation::Directory(path) => path.to_string_lossy().into_owned(),
+        StoreLocation::S3(at) => format!("s3://{}/{}", at.bucket, at.prefix),
+    };
     let quote = |text: &str| toml::Value::from(text).to_string();
     let span = |rule: schema::Span, span: Duration| (rule.key, quote(&print_span(span)));
     let count = |rule: schema::Count, count: usize| (rule.key, count.to_string());
@@ -60,7 +63,7 @@ fn values(config: &Config) -> [(&'static str, String); schema::KEYS.len()] {
     let tags = server.cache_tag_header.as_deref().unwrap_or_default();
     let hidden = vec![quote(HIDDEN); server.origin_secrets.len()].join(", ");
     [
-        (schema::STORE_PATH, quote(&store.to_string_lossy())),
+        (schema::STORE_PATH, quote(&store)),
         address(schema::LISTEN, server.listen),
         address(schema::ADMIN, server.admin),
         (schema::THREADS, server.threads.to_string()),
@@ -83,6 +86,7 @@ fn values(config: &Config) -> [(&'static str, String); schema::KEYS.len()] {
         span(schema::WRITE_STALL_TIMEOUT, limits.write_stall_timeout),
         count(schema::OPEN_ARTIFACTS_MAX, limits.open_artifacts_max),
         count(schema::STORE_READS_MAX, limits.store_reads_max),
+        span(schema::STORE_STALE_MAX, limits.store_stale_max),
         span(schema::MAX_AGE, channels.max_age),
         span(
             schema::STALE_WHILE_REVALIDATE,

@@ -27,6 +27,8 @@ pub(super) fn validate(
     };
     let config = Config {
         store: StoreLocation::Directory(reader.store_path()),
+        cache: Config::default().cache,
+        cdn: Config::default().cdn,
         server: reader.server(),
         limits: reader.limits(),
         channels: reader.channels(),
@@ -148,6 +150,7 @@ impl Reader {
             write_stall_timeout: self.span(&schema::WRITE_STALL_TIMEOUT),
             open_artifacts_max: self.count(&schema::OPEN_ARTIFACTS_MAX),
             store_reads_max: self.count(&schema::STORE_READS_MAX),
+            store_stale_max: self.span(&schema::STORE_STALE_MAX),
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::scan::{Input, Stamp};
 use super::{Progress, PublishError, run_blocking};
 use crate::model::{Digest, Digester, PIECE_BYTES};
-use crate::store::{Blob, Created, Key, Store};
+use crate::store::{Blob, Content, Created, Key, Store};
 
 /// One buffer: large enough that a hand-over between threads (some 10 µs) is nothing beside hashing it (600 µs), small
 /// enough that the second digest finds the bytes in the processor's cache.
@@ -84,11 +84,14 @@ pub(super) async fn digest_blob(
     blob: Blob,
     progress: Arc<dyn Progress>,
 ) -> io::Result<(u64, Digest)> {
+    let Content::File(file) = blob.content else {
+        todo!()
+    };
     run_blocking(move || {
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut digester = Digester::new();
         let mut read = 0;
-        let mut file = (&*blob.file).take(blob.size);
+        let mut file = (&*file).take(blob.size);
         loop {
             let len = file.read(&mut buffer)?;
             if len == 0 {

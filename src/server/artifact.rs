@@ -22,7 +22,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::catalog::{self, Turns};
 use crate::http::{Description, Representation, RepresentationError};
 use crate::model::{ByteRange, Digest, Digester, Locator, PIECE_BYTES, ReleaseId};
-use crate::store::{Key, Mapping, Store, StoreError};
+use crate::store::{self, Key, Mapping, Store, StoreError};
 
 /// Artifacts up to this size are held in memory, verified, instead of being mapped: below it a page fault and two
 /// system calls to check the file cost more than the copy.
@@ -446,7 +446,10 @@ impl OpenArtifacts {
         representation: Representation,
     ) -> Result<Artifact, Damage> {
         let blob = self.store.open(&key).await?.ok_or(Damage::Missing)?;
-        let (opened, _links) = Stamp::of(&blob.file).map_err(Damage::Unreadable)?;
+        let store::Content::File(file) = blob.content else {
+            todo!()
+        };
+        let (opened, _links) = Stamp::of(&file).map_err(Damage::Unreadable)?;
         if opened.size != artifact.size {
             return Err(Damage::Size {
                 expected: artifact.size,
@@ -454,12 +457,12 @@ impl OpenArtifacts {
             });
         }
         let content = if artifact.size <= INLINE_BYTES_MAX {
-            let (file, size, expected) = (Arc::clone(&blob.file), artifact.size, artifact.sha256);
+            let (file, size, expected) = (Arc::clone(&file), artifact.size, artifact.sha256);
             self.readers
                 .run(move || read_inline(&file, size, &expected))
                 .await?
         } else {
-            let mapping = Mapping::new(&blob.file, artifact.size);
+            let mapping = Mapping::new(&file, artifact.size);
             let pieces = artifact.pieces.sha256.iter().map(|expected| Piece {
                 expected: *expected,
                 is_good: OnceCell::new(),
@@ -475,7 +478,7 @@ impl OpenArtifacts {
             representation,
             content,
             opened,
-            file: blob.file,
+            file,
             is_damaged,
         })
     }

@@ -18,8 +18,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{
-    Blob, Created, Document, Entry, Key, Reservation, Store, StoreError, Swapped, Sweep, Tag,
-    Upload, tag_of,
+    Blob, Content, Created, Document, Entry, Key, Reservation, Store, StoreError, Swapped, Sweep,
+    Tag, Upload, tag_of,
 };
 use crate::crash;
 
@@ -311,7 +311,7 @@ impl Store for DirectoryStore {
             let found = beneath::open_file(directory.root()?, path.as_str())?;
             let found = directory.unless_gone(found)?;
             Ok(found.map(|(file, size)| Blob {
-                file: Arc::new(file),
+                content: Content::File(Arc::new(file)),
                 size,
             }))
         })

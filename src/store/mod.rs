@@ -1,7 +1,7 @@
 //! The store contract: what publishing, the catalog and the origin need of the place where bytes live.
 //!
 //! Owns the verbs and what each promises. Never knows a release or a channel: keys are opaque. The directory
-//! store is in `disk.rs`, and one suite of tests (`tests/it/store_contract.rs`) holds every store to this contract.
+//! store is in `disk.rs`, the one in a bucket in `s3.rs`, and one suite of tests (`tests/it/store_contract.rs`) holds every store to this contract.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -11,10 +11,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Digest, Locator};
+use crate::model::{ByteRange, Digest, Locator};
 
 pub mod disk;
 mod mapping;
+pub mod s3;
 
 pub use mapping::Mapping;
 
@@ -93,12 +94,29 @@ pub enum Swapped {
 }
 
 /// An object that is being read. It stays the object that was opened, even when the key is removed or replaced.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Blob {
-    /// The open file. A store without files will add its own way of reading here.
-    pub file: Arc<File>,
+    /// How its bytes are reached.
+    pub content: Content,
     /// Its size when it was opened.
     pub size: u64,
+}
+
+/// How the bytes of an open object are reached.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// By a file of this machine.
+    File(Arc<File>),
+    /// By asking another machine.
+    Remote(Arc<dyn Remote>),
+}
+
+/// An open object on another machine.
+#[async_trait]
+pub trait Remote: Send + Sync + Debug {
+    /// Reads exactly `range`, which is inside the object and small enough for memory. An object that was replaced or
+    /// removed since it was opened is an error, never other bytes.
+    async fn read(&self, range: ByteRange) -> Result<Bytes, StoreError>;
 }
 
 /// An immutable object on its way into the store. Dropping it before [`Upload::finish`] leaves nothing visible.
