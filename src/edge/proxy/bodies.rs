@@ -21,6 +21,7 @@ use bytes::{Bytes, BytesMut};
 pub(super) use self::filling::Filling;
 pub(super) use self::reader::Reader;
 use super::disk::{Disk, Extent};
+use super::sent::SentFiles;
 use crate::edge::policy::spans::Span;
 
 /// A body in memory is stored in frames of at most so many bytes, so that it takes no more room than it has bytes.
@@ -130,6 +131,11 @@ impl Bodies {
 
     pub(super) fn is_full(&self) -> bool {
         self.used() > self.memory_max
+    }
+
+    /// The files that the kernel sends by itself.
+    pub(super) fn sent(&self) -> &Arc<SentFiles> {
+        self.disk.sent()
     }
 
     /// A buffer that counts while it lives.

@@ -187,7 +187,8 @@ impl Connection {
     ) {
         let _ = socket.set_nodelay(true); // an answer's last packet must not wait for an acknowledgement
         let limits = &self.face.listener;
-        let io = TokioIo::new(Stalling::new(socket, limits.write_stall_timeout));
+        let sent = self.face.engine.bodies().sent();
+        let io = TokioIo::new(Stalling::new(socket, limits.write_stall_timeout, sent));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head_read_timeout)
