@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHashMap;
 
 pub(super) use self::filling::Filling;
 pub(super) use self::reader::Reader;
@@ -61,6 +62,10 @@ pub(super) struct Blob {
     is_used: AtomicBool,
 }
 
+/// Each task once, by what makes two wakers the same: thousands may wait for the next frame, and to look for each among
+/// all of them would cost more than the frame.
+type Waiting = FxHashMap<(usize, usize), Waker>;
+
 #[derive(Debug, Default)]
 struct State {
     /// Ascending and without gaps; the last one ends at `len`. Each with its position in the blob.
@@ -70,7 +75,7 @@ struct State {
     extents: Vec<(u64, Arc<Extent>)>,
     written: u64,
     end: Option<BlobEnd>,
-    waiting: Vec<Waker>,
+    waiting: Waiting,
     /// It cannot be kept: its bytes are here until those who read it now have them.
     is_lost: bool,
     /// Where the readers are (of a growing blob).
@@ -291,7 +296,7 @@ impl Blob {
             std::mem::take(&mut state.waiting)
         };
         self.bodies.used.fetch_add(added, Ordering::Relaxed);
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_values().for_each(Waker::wake);
     }
 
     fn end(self: &Arc<Self>, end: BlobEnd) {
@@ -308,7 +313,7 @@ impl Blob {
             }
             std::mem::take(&mut state.waiting)
         };
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_values().for_each(Waker::wake);
     }
 
     /// Copies what came in small frames into few large ones: a frame from a connection may hold on to much more memory
@@ -424,10 +429,12 @@ impl State {
     }
 
     fn wait(&mut self, cx: &Context<'_>) {
-        let mut waiting = self.waiting.iter();
-        if !waiting.any(|other| other.will_wake(cx.waker())) {
-            self.waiting.push(cx.waker().clone());
-        }
+        let waker = cx.waker();
+        let key = (
+            waker.data().addr(),
+            std::ptr::from_ref(waker.vtable()).addr(),
+        );
+        self.waiting.entry(key).or_insert_with(|| waker.clone());
     }
 }
 
