@@ -2,6 +2,7 @@
 //!
 //! Owns the origin's side of an outcome: the same for both engines and every front. Never decides what is answered.
 
+use super::scaling::Group;
 use super::series::{Flow, Tally};
 use crate::fleet::outcome::OriginOutcome;
 
@@ -52,7 +53,13 @@ impl Ledger {
     /// All of a run that ended at `end`; every answer is over then, or some are not. Transfer out is charged for all of
     /// it, as it is without an edge.
     #[must_use]
-    pub fn finish(self, end: u64, all_over: bool, demand_series: Vec<u64>) -> OriginOutcome {
+    pub fn finish(
+        self,
+        end: u64,
+        all_over: bool,
+        group: Group,
+        demand_series: Vec<u64>,
+    ) -> OriginOutcome {
         let total = all_over.then_some(self.sent_whole);
         let bytes_series = self.sent.finish(end, total);
         let bytes = bytes_series.iter().sum();
@@ -68,6 +75,7 @@ impl Ledger {
             connections_series: self.connections.finish(end),
             open_series: self.open,
             egress_bytes: bytes,
+            scale_in: group.scale_in(end),
         }
     }
 }

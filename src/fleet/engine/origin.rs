@@ -135,7 +135,7 @@ impl Origin {
         let demand = self.demand.finish(end, None);
         OriginOutcome {
             egress_bytes: 0,
-            ..self.ledger.finish(end, is_exact, demand)
+            ..self.ledger.finish(end, is_exact, self.group, demand)
         }
     }
 }

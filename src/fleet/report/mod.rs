@@ -191,8 +191,8 @@ fn figures(comparison: &Comparison, page: &mut String) {
         page,
         &bars.title,
         &[wide, narrow],
-        "Billed from the release to the end of the run, as the only traffic of its month: tiers begin at their most expensive, \
-         always-free amounts are taken off.",
+        "Billed from the release to the end of the run, and until the group is back at its minimum, as the only traffic of \
+         its month: tiers begin at their most expensive, always-free amounts are taken off.",
     );
 }
 

@@ -380,7 +380,7 @@ impl Run<'_> {
         let all_over = self.downloads.open() == 0;
         let demand = self.demand.finish(end);
         Outcome {
-            origin: self.ledger.finish(end, all_over, demand),
+            origin: self.ledger.finish(end, all_over, self.group, demand),
             fleet: self.updates.finish(end, may_have),
             ..Outcome::default()
         }

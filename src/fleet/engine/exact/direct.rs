@@ -331,7 +331,7 @@ impl Run<'_> {
         let all_over = self.sharing.open() == 0;
         let demand = self.demand.finish(end, None);
         Outcome {
-            origin: self.ledger.finish(end, all_over, demand),
+            origin: self.ledger.finish(end, all_over, self.group, demand),
             fleet: self.updates.finish(end, self.fleet.may_have),
             ..Outcome::default()
         }
