@@ -21,6 +21,7 @@ use crate::edge::proxy::api::Control;
 use crate::edge::proxy::engine::{Engine, EngineError, Parameters};
 use crate::edge::proxy::face::Face;
 use crate::edge::proxy::log::{self, RecordLog, Writer};
+use crate::edge::proxy::sent::SENT_FILES_MAX;
 use crate::edge::settings::Settings;
 use crate::model::Clock;
 use crate::publish::Publisher;
@@ -227,7 +228,7 @@ impl Edge {
         let listener =
             server::listen(address).map_err(|source| AssemblyError::Listen { address, source })?;
         let log = log.map(start_log).transpose()?;
-        let wanted = settings.listener.connections_max + OPEN_BODIES;
+        let wanted = settings.listener.connections_max + OPEN_BODIES + SENT_FILES_MAX;
         raise_descriptor_limit(wanted, "`listener.connections_max`");
         let runtime = runtime()?;
         let engine = {

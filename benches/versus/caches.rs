@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::cores::Cores;
-use crate::servers::{CONNECTIONS_MAX, Server, nginx_command, nginx_user, system_program};
+use crate::servers::{Server, nginx_command, system_program};
 use crate::site::Site;
 use crate::{Contestant, Failure, Options};
 
@@ -90,9 +90,7 @@ fn edge(site: &Site, cores: &Cores, origin: SocketAddr) -> Result<Server, Failur
 
 fn nginx(site: &Site, cores: &Cores, origin: SocketAddr, slices: &str) -> Result<Server, Failure> {
     Server::on_a_free_port("nginx", site, cores, |prefix, address| {
-        let config = prefix.join("nginx.conf");
-        fs::write(&config, nginx_config(prefix, address, origin, slices))?;
-        Ok(nginx_command(prefix, &config))
+        nginx_command(prefix, &nginx_cache(prefix, address, origin, slices))
     })
 }
 
@@ -107,32 +105,9 @@ const SLICES: &str = "location /artifacts/ {
             proxy_pass http://origin;
         }";
 
-fn nginx_config(prefix: &Path, address: SocketAddr, origin: SocketAddr, slices: &str) -> String {
-    let (prefix, user) = (prefix.display(), nginx_user());
+fn nginx_cache(prefix: &Path, address: SocketAddr, origin: SocketAddr, slices: &str) -> String {
     format!(
-        r#"daemon off;
-{user}
-worker_processes 1;
-worker_rlimit_nofile {nofile};
-pid {prefix}/nginx.pid;
-error_log {prefix}/error.log warn;
-events {{ worker_connections {CONNECTIONS_MAX}; }}
-http {{
-    access_log off;
-    server_tokens off;
-    sendfile on;
-    tcp_nopush on;
-    open_file_cache max=10000 inactive=1h;
-    open_file_cache_valid 1h;
-    open_file_cache_min_uses 1;
-    keepalive_timeout 75s;
-    keepalive_requests 1000000000;
-    client_body_temp_path {prefix}/body;
-    proxy_temp_path {prefix}/proxy;
-    fastcgi_temp_path {prefix}/fastcgi;
-    uwsgi_temp_path {prefix}/uwsgi;
-    scgi_temp_path {prefix}/scgi;
-    proxy_cache_path {prefix}/cache levels=1:2 keys_zone=edge:32m max_size=16g inactive=1h use_temp_path=off;
+        r#"    proxy_cache_path {prefix}/cache levels=1:2 keys_zone=edge:32m max_size=16g inactive=1h use_temp_path=off;
     upstream origin {{
         server {origin};
         keepalive 64;
@@ -153,9 +128,8 @@ http {{
             proxy_pass http://origin;
         }}
     }}
-}}
 "#,
-        nofile = CONNECTIONS_MAX * 2,
+        prefix = prefix.display(),
     )
 }
 

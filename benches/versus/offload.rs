@@ -1,9 +1,9 @@
 //! The fifth question: what does a release to a fleet cost the origin, alone and behind a cache?
 //!
 //! The same devices (`headwater loadtest`: channel, release, artifact, some break off and resume, all verify) start at
-//! the same instant against the origin itself and against each cache in front of it, which is cold. Turns are taken, and
-//! every figure is the median of the rounds. A round in which one device did not verify its artifact ends the bench:
-//! its figures would mean nothing.
+//! the same instant against the origin itself and against each cache in front of it, which is cold. Turns are taken, in
+//! an order that rotates from round to round, and every figure is the median of the rounds. A round in which one device
+//! did not verify its artifact ends the bench: its figures would mean nothing.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -98,11 +98,14 @@ pub fn run(options: &Options, site: &Site, cores: &Cores) -> Result<(), Failure>
     let mut fronts = vec![(Front::Direct, Vec::new())];
     let caches = Front::chosen(options).into_iter();
     fronts.extend(caches.map(|front| (front, Vec::new())));
-    for round in 1..=options.long_rounds() {
-        for (front, samples) in &mut fronts {
+    for round in 0..options.long_rounds() {
+        // Everybody is first once: what a turn leaves behind (a warm core, dirty pages) must not always meet the same one.
+        for turn in 0..fronts.len() {
+            let next = (round + turn) % fronts.len();
+            let (front, samples) = &mut fronts[next];
             let sample = bench.measure(*front);
             samples.push(sample.map_err(|error| format!("{front}: {error}"))?);
-            eprintln!("  round {round}: {front} done");
+            eprintln!("  round {}: {front} done", round + 1);
         }
     }
     println!(

@@ -51,9 +51,7 @@ impl Server {
     /// Starts nginx with one worker.
     pub fn nginx(site: &Site, cores: &Cores, reads: FileReads) -> Result<Self, Failure> {
         Self::on_a_free_port("nginx", site, cores, |prefix, address| {
-            let config = prefix.join("nginx.conf");
-            fs::write(&config, nginx_config(site, prefix, address, reads))?;
-            Ok(nginx_command(prefix, &config))
+            nginx_command(prefix, &nginx_files(site, address, reads))
         })
     }
 
@@ -246,39 +244,23 @@ fn missing(name: &str) -> String {
     format!("{name} is not installed; on Debian: apt-get install {package} (or choose with --only)")
 }
 
-pub(crate) fn nginx_command(prefix: &Path, config: &Path) -> Command {
-    let mut command = Command::new(system_program("nginx"));
-    command.arg("-p").arg(prefix).arg("-c").arg(config);
-    command
-}
-
 /// Debian keeps servers where only root's search path looks.
 pub(crate) fn system_program(name: &str) -> PathBuf {
     let system = Path::new("/usr/sbin").join(name);
     if system.exists() { system } else { name.into() }
 }
 
-/// A master that root started gives its worker to another user, who may not read a private directory.
-pub(crate) fn nginx_user() -> &'static str {
-    if rustix::process::geteuid().is_root() {
+/// What is said to every nginx here: one worker, nothing logged, files sent by the kernel, and everything that it writes
+/// below `prefix`. `http` is what its job adds.
+pub(crate) fn nginx_command(prefix: &Path, http: &str) -> Result<Command, Failure> {
+    let config = prefix.join("nginx.conf");
+    // A master that root started gives its worker to another user, who may not read a private directory.
+    let user = if rustix::process::geteuid().is_root() {
         "user root;"
     } else {
         ""
-    }
-}
-
-/// nginx as a careful operator sets it up for this job, answering with the header fields that Headwater answers with.
-fn nginx_config(site: &Site, prefix: &Path, address: SocketAddr, reads: FileReads) -> String {
-    let prefix = prefix.display();
-    let store = site.store();
-    let user = nginx_user();
-    let aio = if reads == FileReads::InThreads {
-        "aio threads;"
-    } else {
-        ""
     };
-    let digest = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
-    format!(
+    let text = format!(
         r#"daemon off;
 {user}
 worker_processes 1;
@@ -289,10 +271,8 @@ events {{ worker_connections {CONNECTIONS_MAX}; }}
 http {{
     access_log off;
     server_tokens off;
-    default_type application/octet-stream;
     sendfile on;
     tcp_nopush on;
-    {aio}
     open_file_cache max=10000 inactive=1h;
     open_file_cache_valid 1h;
     open_file_cache_min_uses 1;
@@ -303,6 +283,28 @@ http {{
     fastcgi_temp_path {prefix}/fastcgi;
     uwsgi_temp_path {prefix}/uwsgi;
     scgi_temp_path {prefix}/scgi;
+{http}}}
+"#,
+        prefix = prefix.display(),
+        nofile = CONNECTIONS_MAX * 2,
+    );
+    fs::write(&config, text)?;
+    let mut command = Command::new(system_program("nginx"));
+    command.arg("-p").arg(prefix).arg("-c").arg(&config);
+    Ok(command)
+}
+
+/// The files as a careful operator serves them, with the header fields that Headwater answers with.
+fn nginx_files(site: &Site, address: SocketAddr, reads: FileReads) -> String {
+    let aio = if reads == FileReads::InThreads {
+        "aio threads;"
+    } else {
+        ""
+    };
+    let digest = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
+    format!(
+        r#"    default_type application/octet-stream;
+    {aio}
     server {{
         listen {address} backlog=4096;
         root {store};
@@ -313,9 +315,7 @@ http {{
             add_header X-Content-Type-Options nosniff;
         }}
     }}
-}}
 "#,
-        store = store.display(),
-        nofile = CONNECTIONS_MAX * 2,
+        store = site.store().display(),
     )
 }

@@ -133,7 +133,7 @@ impl Typed {
         let bar = context.output.share_bar();
         let mut comparison = comparison::compare(request, &prices, &bar);
         if let Some(page) = page {
-            comparison::sweep(&mut comparison, &bar);
+            comparison::sweep(&mut comparison);
             page.put(&report::html(&comparison, &prices, &self.again()))?;
         }
         if let Some(picture) = picture {

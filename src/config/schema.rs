@@ -133,7 +133,9 @@ const fn bytes(key: &'static str, default: usize, min: usize, max: usize) -> Cou
     }
 }
 
-const fn timer(key: &'static str, default: Duration, min: Duration, max: Duration) -> Span {
+/// A timer with its limits.
+#[must_use]
+pub const fn timer(key: &'static str, default: Duration, min: Duration, max: Duration) -> Span {
     let step = Step::Millisecond;
     Span {
         key,

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::cost::Prices;
+use super::engine::capacity::capacity_curve;
 use super::engine::{self, Engine, Progress};
 use super::outcome::{Front, Outcome};
 use super::scenario::Scenario;
 use super::summary::Summary;
-use super::units::{as_f64, round};
+use super::units::as_f64;
 
 /// What is compared.
 #[derive(Clone, Debug)]
@@ -64,13 +65,6 @@ impl Comparison {
 /// Runs at the same time: each is one thread, and a desk has two processors at least.
 const THREADS: usize = 2;
 
-/// Devices of each run of a sweep: enough that a POP has dozens, few enough that a sweep takes seconds.
-pub const SWEEP_DEVICES: u64 = 50_000;
-
-/// Capacities of a sweep, as shares of the bytes of all artifacts: from a node that holds almost nothing to one that
-/// holds all of them.
-const SWEEP_SHARES: [f64; 8] = [0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0];
-
 /// Runs every front and tells `progress` how far all of them together are.
 #[must_use]
 pub fn compare(request: Request, prices: &Prices, progress: &dyn Progress) -> Comparison {
@@ -80,30 +74,14 @@ pub fn compare(request: Request, prices: &Prices, progress: &dyn Progress) -> Co
     Comparison { request, runs }
 }
 
-/// Runs the scenario behind its edge with cache nodes of several capacities, and keeps the hit ratios with that run.
+/// Replays a POP's requests against caches of several capacities, and keeps the hit ratios with the run behind the edge.
 /// Nothing happens without one.
-pub fn sweep(comparison: &mut Comparison, progress: &dyn Progress) {
+pub fn sweep(comparison: &mut Comparison) {
     let Some(front) = comparison.with_edge().map(|run| run.front) else {
         return;
     };
-    let mut scenario = comparison.request.scenario.clone();
-    scenario.devices = scenario.devices.min(SWEEP_DEVICES);
-    let artifacts = scenario.release.artifacts.iter();
-    let all = as_f64(artifacts.map(|artifact| artifact.bytes).sum());
-    let capacities = SWEEP_SHARES.map(|share| round(all * share).max(1));
-    let seed = comparison.request.seed;
-    let curve = side_by_side(&capacities, progress, |capacity, part| {
-        let mut scenario = scenario.clone();
-        scenario.edge.pop_cache.capacity = *capacity;
-        scenario.edge.regional_cache.capacity = *capacity;
-        let edge = outcome(Engine::Exact, scenario, front, seed, part).edge;
-        let ratio = |ratio: Option<f64>| ratio.unwrap_or_default();
-        (
-            *capacity,
-            ratio(edge.hit_ratio()),
-            ratio(edge.byte_hit_ratio()),
-        )
-    });
+    let Request { scenario, seed, .. } = &comparison.request;
+    let curve = capacity_curve(scenario, *seed);
     if let Some(run) = comparison.runs.iter_mut().find(|run| run.front == front) {
         run.outcome.edge.capacity_curve = curve;
     }
@@ -147,26 +125,16 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn run(request: &Request, front: Front, prices: &Prices, progress: &dyn Progress) -> Run {
-    let scenario = request.scenario.clone();
-    let outcome = outcome(request.engine, scenario, front, request.seed, progress);
+    let mut scenario = request.scenario.clone();
+    if front != Front::EdgeAndShield {
+        scenario.edge.topology.shield = None;
+    }
+    let outcome = engine::run(request.engine, &scenario, front, request.seed, progress);
     Run {
         front,
         summary: Summary::of(&request.scenario, front, &outcome, prices),
         outcome,
     }
-}
-
-fn outcome(
-    engine: Engine,
-    mut scenario: Scenario,
-    front: Front,
-    seed: u64,
-    progress: &dyn Progress,
-) -> Outcome {
-    if front != Front::EdgeAndShield {
-        scenario.edge.topology.shield = None;
-    }
-    engine::run(engine, &scenario, front, seed, progress)
 }
 
 /// How far all runs are: the mean of their shares, each kept as its bits.

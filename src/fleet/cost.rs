@@ -108,7 +108,7 @@ pub fn cost(scenario: &Scenario, front: Front, outcome: &Outcome, prices: &Price
 const HOUR_SECONDS: u64 = 3600;
 const STEPS_PER_HOUR: usize = (HOUR_SECONDS / STEP_SECONDS) as usize;
 
-/// Instances are billed by the second.
+/// Instances are billed by the second, until the group is back at its minimum: which it had before, and keeps.
 #[must_use]
 pub fn instance_hours(origin: &OriginOutcome) -> f64 {
     let seconds: f64 = origin
@@ -116,14 +116,17 @@ pub fn instance_hours(origin: &OriginOutcome) -> f64 {
         .iter()
         .map(|instances| as_f64(instances * STEP_SECONDS))
         .sum();
-    seconds / as_f64(HOUR_SECONDS)
+    (seconds + as_f64(origin.scale_in.instance_seconds)) / as_f64(HOUR_SECONDS)
 }
 
 /// Every hour that has begun, and in each the largest of the four dimensions, as averages over that hour.
 fn load_balancer(origin: &OriginOutcome, prices: &Prices) -> f64 {
     let prices = &prices.load_balancer;
     let hours = origin.bytes_series.len().div_ceil(STEPS_PER_HOUR);
-    let mut sum = 0.0;
+    let run_seconds = origin.bytes_series.len() as u64 * STEP_SECONDS;
+    let hours_until_over = (run_seconds + origin.scale_in.seconds).div_ceil(HOUR_SECONDS);
+    // It stands in front of a group that comes back, and has nothing to do.
+    let mut sum = as_f64(hours_until_over - hours as u64) * prices.hour;
     for hour in 0..hours {
         let of = |series: &[u64]| {
             let steps = series
@@ -206,7 +209,7 @@ mod tests {
     use super::*;
     use crate::edge::policy::topology::Region;
     use crate::fleet::document::DocumentError;
-    use crate::fleet::outcome::EdgeOutcome;
+    use crate::fleet::outcome::{EdgeOutcome, ScaleIn};
 
     const GIB: u64 = 1 << 30;
     const TIB: u64 = 1 << 40;
@@ -350,6 +353,23 @@ mod tests {
         let rows = shielded.rows();
         let (last, parts) = rows.split_last().unwrap();
         assert_usd(last.1, parts.iter().map(|(_name, usd)| usd).sum());
+    }
+
+    #[test]
+    fn the_way_back_to_the_minimum_is_paid() {
+        let mut outcome = Outcome::default();
+        outcome.origin.instances_series = vec![10; 50];
+        outcome.origin.bytes_series = vec![0; 50];
+        let bill = |outcome: &Outcome| cost(&scenario(), Front::None, outcome, &prices());
+        let before = bill(&outcome);
+        outcome.origin.scale_in = ScaleIn {
+            seconds: 900,
+            instance_seconds: 9_000,
+        };
+        let after = bill(&outcome);
+        assert_usd(after.ec2_hours - before.ec2_hours, 2.5 * 0.0816);
+        // Fifty minutes and fifteen are two hours that have begun.
+        assert_usd(after.alb - before.alb, 0.0225);
     }
 
     #[test]

@@ -63,6 +63,17 @@ pub struct OriginOutcome {
     pub open_series: Vec<u64>,
     /// Bytes sent to devices by region without an edge (transfer out is charged); zero with one (fetches are free).
     pub egress_bytes: u64,
+    /// What comes after the run, and is paid.
+    pub scale_in: ScaleIn,
+}
+
+/// How an Auto Scaling group that has nothing to do any more comes back to its minimum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ScaleIn {
+    /// How long it takes.
+    pub seconds: u64,
+    /// Instances in service, added up over these seconds.
+    pub instance_seconds: u64,
 }
 
 /// What the edge did.

@@ -145,25 +145,25 @@ pub fn run(
     };
     let places = Places::new(config.limits.connections_max);
     // Every descriptor that serving takes is taken before the first request is answered.
-    let overseeing = runtime().map_err(ServeError::new("start a runtime"))?;
+    let overseeing = Ground::new(listeners.admin)?;
     let mut grounds = Vec::new();
     for _ in 0..config.server.threads.get() {
         let listener = listeners.data.try_clone();
-        let listener = listener.map_err(ServeError::new("share the listener"))?;
-        let runtime = runtime().map_err(ServeError::new("start a runtime"))?;
-        grounds.push((runtime, listener));
+        grounds.push(Ground::new(
+            listener.map_err(ServeError::new("share the listener"))?,
+        )?);
     }
     drop(listeners.data); // the workers' clones are the last ones, so that a drain closes the socket
     let mut workers = Vec::new();
-    for (number, (runtime, listener)) in grounds.into_iter().enumerate() {
+    for (number, ground) in grounds.into_iter().enumerate() {
         let (seed, shared, places) = (seed.clone(), Arc::clone(&shared), places.clone());
         let work = move || {
             let metrics = Arc::clone(&shared.metrics);
-            seed.serve(runtime, listener, Origin::new(shared), places, metrics)
+            seed.serve(ground, Origin::new(shared), places, metrics)
         };
         workers.push(spawn(format!("headwater-{number}"), work)?);
     }
-    let outcome = seed.oversee(overseeing, listeners.admin, &shared, shutdown, workers);
+    let outcome = seed.oversee(overseeing, &shared, shutdown, workers);
     reading.shutdown_background(); // a reader that waits for a dead disk must not keep the process
     drop(shared);
     if let Some(thread) = log_thread {
@@ -267,24 +267,22 @@ impl Seed {
     /// One worker's thread.
     fn serve<H: Handler>(
         &self,
-        runtime: Runtime,
-        listener: TcpListener,
+        ground: Ground,
         handler: H,
         places: Places,
         metrics: Arc<Metrics>,
     ) -> io::Result<()> {
         let site = self.site(handler, &self.tokens);
-        let serving = worker::run(listener, site, places, metrics);
-        let outcome = LocalSet::new().block_on(&runtime, serving);
-        runtime.shutdown_background(); // a look at a dead disk must not keep the process
+        let serving = worker::run(ground.listener, site, places, metrics);
+        let outcome = LocalSet::new().block_on(&ground.runtime, serving);
+        ground.runtime.shutdown_background(); // a look at a dead disk must not keep the process
         outcome
     }
 
     /// The calling thread: serves the admin listener, and leads the drain.
     fn oversee(
         &self,
-        runtime: Runtime,
-        admin: TcpListener,
+        ground: Ground,
         shared: &Arc<Shared>,
         shutdown: &CancellationToken,
         workers: Vec<JoinHandle<io::Result<()>>>,
@@ -297,9 +295,9 @@ impl Seed {
             &tokens,
         );
         let outcome = LocalSet::new()
-            .block_on(&runtime, async {
+            .block_on(&ground.runtime, async {
                 let places = Places::new(ADMIN_CONNECTIONS_MAX);
-                let serving = worker::run(admin, site, places, Arc::new(Metrics::new()));
+                let serving = worker::run(ground.listener, site, places, Arc::new(Metrics::new()));
                 let serving = tokio::task::spawn_local(serving);
                 let joined = tokio::task::spawn_blocking(move || join(workers));
                 let mut joined = std::pin::pin!(joined);
@@ -319,7 +317,7 @@ impl Seed {
                 outcome.unwrap_or_else(|gone| Err(io::Error::other(gone)))
             })
             .map_err(ServeError::new("serve"));
-        runtime.shutdown_background(); // nor must a probe of a dead disk
+        ground.runtime.shutdown_background(); // nor must a probe of a dead disk
         outcome
     }
 
@@ -360,9 +358,19 @@ fn spawn<T: Send + 'static>(
         .map_err(ServeError::new(action))
 }
 
-fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS_PER_WORKER)
-        .build()
+/// What a thread serves from.
+struct Ground {
+    runtime: Runtime,
+    listener: TcpListener,
+}
+
+impl Ground {
+    fn new(listener: TcpListener) -> Result<Self, ServeError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS_PER_WORKER)
+            .build()
+            .map_err(ServeError::new("start a runtime"))?;
+        Ok(Self { runtime, listener })
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! The one file with `unsafe` in it. Owns the mapping; never touches a mapped byte
 //! itself, and no code of this crate may: a byte that the file no longer has raises SIGBUS when the program
-//! touches it, but only EFAULT when the kernel reads it inside `writev`. See `server/transmit.rs`.
+//! touches it, but only EFAULT when the kernel reads it inside `writev`. See `server/transmit.rs` and
+//! `edge/proxy/sent.rs`.
 
 use std::fs::File;
 use std::{fmt, io};
@@ -49,7 +50,8 @@ impl Mapping {
             usize::try_from(len).map_err(|_wider| io::Error::from(io::ErrorKind::FileTooLarge))?;
         // SAFETY: what makes a mapping unsafe is that the file may change or shrink under a `&[u8]`. Nothing in this
         // crate reads through this slice: its address is handed to the kernel, which checks every page itself and
-        // answers EFAULT, and `server/transmit.rs` compares the file's size before and after each such call.
+        // answers EFAULT, and `server/transmit.rs` compares the file's size before and after each such call. The edge
+        // maps files without a name, which nobody but itself could change (`edge/proxy/sent.rs`).
         let map = unsafe { memmap2::MmapOptions::new().len(size).map(file)? };
         Ok(Self {
             bytes: Bytes::from_owner(Owner(map)),
@@ -68,6 +70,12 @@ impl Mapping {
     pub fn slice(&self, range: ByteRange) -> Bytes {
         self.bytes
             .slice(range.offset as usize..range.end() as usize)
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.bytes.as_ptr().addr()
     }
 
     /// The position in the file that `address` maps, `None` when it is not an address of this mapping.

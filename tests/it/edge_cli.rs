@@ -19,7 +19,7 @@ use crate::harness::origin::{Origin, Setup, StoreDir};
 use crate::harness::wire::{self, Conn, Response};
 
 /// "At once", on a busy machine.
-const SOON: Duration = Duration::from_secs(4);
+const SOON: Duration = Duration::from_secs(15);
 
 /// A running `headwater edge`; killed when dropped.
 pub struct Edge {

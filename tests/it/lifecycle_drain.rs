@@ -9,7 +9,7 @@ use crate::harness::wire::{Conn, Drained};
 use crate::harness::{PATIENCE, poll};
 
 /// "At once", on a busy machine.
-const SOON: Duration = Duration::from_secs(4);
+const SOON: Duration = Duration::from_secs(15);
 
 #[track_caller]
 fn begun(origin: &Origin) -> Conn {

@@ -51,7 +51,8 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 pub use self::answer::{
-    ANSWER_BYTES_MAX, AnswerFault, AnswerHead, Followers, Reaction, Validators,
+    ANSWER_BYTES_MAX, AnswerFault, AnswerHead, Followers, Reaction, Validators, is_same_weak,
+    is_weak,
 };
 use self::object::Object;
 pub use self::slots::OBJECT_COST_MIN;

@@ -284,20 +284,26 @@ impl CacheHitRate {
     }
 }
 
-/// What must balance, however a run went.
+/// What must balance once nothing is on its way, however a run went: bytes to viewers are those from caches and those that
+/// fills brought, and requests to the origin are the last layer's misses and refreshes and what was not answered.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Conservation {
     /// Body bytes to viewers.
     pub viewer_bytes: u64,
-    /// … that were in a cache when asked for.
+    /// … that were in the POP's cache when asked for, or made by the edge.
     pub hit_bytes: u64,
     /// … that a fill brought.
     pub fill_bytes: u64,
-    /// Requests that the origin's own log has.
+    /// Requests that left for the origin, which its own log has: each attempt and each repetition on a new connection by
+    /// itself. What found no connection did not leave.
     pub origin_requests: u64,
-    /// … because the last layer did not have the object.
+    /// … to which no head of an answer came: the connection was lost, the time was up, what came was not HTTP, or nobody
+    /// waited for it any more.
+    pub origin_unanswered: u64,
+    /// Answers of the origin, whatever their status, that the last layer asked for because it did not have the object, or
+    /// because such objects are not cached.
     pub last_layer_misses: u64,
-    /// … because it was stale there.
+    /// … because what it had was stale.
     pub last_layer_refreshes: u64,
 }
 
@@ -315,10 +321,15 @@ pub enum Imbalance {
         fill: u64,
     },
     /// Requests came from nowhere, or were lost.
-    #[error("origin requests: {origin}; last layer: {misses} misses and {refreshes} refreshes")]
+    #[error(
+        "{origin} requests went to the origin, but the last layer had answers to {misses} misses and {refreshes} \
+         refreshes, and {unanswered} were not answered"
+    )]
     Requests {
-        /// At the origin.
+        /// To the origin.
         origin: u64,
+        /// Without an answer.
+        unanswered: u64,
         /// Misses.
         misses: u64,
         /// Refreshes.
@@ -336,13 +347,14 @@ impl Conservation {
                 fill: self.fill_bytes,
             });
         }
-        if self
+        let explained = self
             .last_layer_misses
             .checked_add(self.last_layer_refreshes)
-            != Some(self.origin_requests)
-        {
+            .and_then(|answered| answered.checked_add(self.origin_unanswered));
+        if explained != Some(self.origin_requests) {
             return Err(Imbalance::Requests {
                 origin: self.origin_requests,
+                unanswered: self.origin_unanswered,
                 misses: self.last_layer_misses,
                 refreshes: self.last_layer_refreshes,
             });
@@ -510,7 +522,8 @@ mod tests {
             viewer_bytes: 100,
             hit_bytes: 60,
             fill_bytes: 40,
-            origin_requests: 3,
+            origin_requests: 7,
+            origin_unanswered: 4,
             last_layer_misses: 2,
             last_layer_refreshes: 1,
         };
@@ -526,7 +539,7 @@ mod tests {
                 "{viewer_bytes}"
             );
         }
-        for origin_requests in [2, 4] {
+        for origin_requests in [3, 6, 8] {
             let lost = Conservation {
                 origin_requests,
                 ..balanced
@@ -539,7 +552,7 @@ mod tests {
             assert!(
                 found
                     .to_string()
-                    .contains(&format!("requests: {origin_requests};"))
+                    .starts_with(&format!("{origin_requests} requests"))
             );
         }
         let overflowing = Conservation {

@@ -17,10 +17,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHashMap;
 
 pub(super) use self::filling::Filling;
 pub(super) use self::reader::Reader;
 use super::disk::{Disk, Extent};
+use super::sent::SentFiles;
 use crate::edge::policy::spans::Span;
 
 /// A body in memory is stored in frames of at most so many bytes, so that it takes no more room than it has bytes.
@@ -60,6 +62,10 @@ pub(super) struct Blob {
     is_used: AtomicBool,
 }
 
+/// Each task once, by what makes two wakers the same: thousands may wait for the next frame, and to look for each among
+/// all of them would cost more than the frame.
+type Waiting = FxHashMap<(usize, usize), Waker>;
+
 #[derive(Debug, Default)]
 struct State {
     /// Ascending and without gaps; the last one ends at `len`. Each with its position in the blob.
@@ -69,7 +75,7 @@ struct State {
     extents: Vec<(u64, Arc<Extent>)>,
     written: u64,
     end: Option<BlobEnd>,
-    waiting: Vec<Waker>,
+    waiting: Waiting,
     /// It cannot be kept: its bytes are here until those who read it now have them.
     is_lost: bool,
     /// Where the readers are (of a growing blob).
@@ -130,6 +136,11 @@ impl Bodies {
 
     pub(super) fn is_full(&self) -> bool {
         self.used() > self.memory_max
+    }
+
+    /// The files that the kernel sends by itself.
+    pub(super) fn sent(&self) -> &Arc<SentFiles> {
+        self.disk.sent()
     }
 
     /// A buffer that counts while it lives.
@@ -285,7 +296,7 @@ impl Blob {
             std::mem::take(&mut state.waiting)
         };
         self.bodies.used.fetch_add(added, Ordering::Relaxed);
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_values().for_each(Waker::wake);
     }
 
     fn end(self: &Arc<Self>, end: BlobEnd) {
@@ -302,7 +313,7 @@ impl Blob {
             }
             std::mem::take(&mut state.waiting)
         };
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_values().for_each(Waker::wake);
     }
 
     /// Copies what came in small frames into few large ones: a frame from a connection may hold on to much more memory
@@ -418,10 +429,12 @@ impl State {
     }
 
     fn wait(&mut self, cx: &Context<'_>) {
-        let mut waiting = self.waiting.iter();
-        if !waiting.any(|other| other.will_wake(cx.waker())) {
-            self.waiting.push(cx.waker().clone());
-        }
+        let waker = cx.waker();
+        let key = (
+            waker.data().addr(),
+            std::ptr::from_ref(waker.vtable()).addr(),
+        );
+        self.waiting.entry(key).or_insert_with(|| waker.clone());
     }
 }
 

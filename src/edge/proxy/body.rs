@@ -25,6 +25,8 @@ use super::upstream::Live;
 const READ_BYTES: u64 = 64 << 10;
 /// … when memory is short.
 const READ_BYTES_MIN: u64 = 16 << 10;
+/// Handed to the kernel at a time where that sends by itself. It takes no memory; but what is handed over counts as sent.
+const SENT_BYTES: u64 = 256 << 10;
 
 /// The body for a viewer. Fails when the fill that it is read along with breaks off: the viewer must see a short body.
 pub struct Body {
@@ -34,12 +36,23 @@ pub struct Body {
     /// Bytes still to come, when that is known.
     remaining: Option<u64>,
     is_hit: bool,
-    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    reading: Reading,
     /// The last bytes, while the gate is closed.
     held: Option<Bytes>,
     gate: Option<Gate>,
     interests: Vec<Interest>,
     failed: Option<io::Error>,
+}
+
+/// A frame that is brought from the device.
+type Reading = Option<JoinHandle<io::Result<Bytes>>>;
+
+/// What becomes of frames.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// The kernel sends them; nobody here reads them.
+    Sent,
+    Read,
 }
 
 enum Gate {
@@ -160,7 +173,12 @@ impl Body {
                     None => None,
                 },
                 Some(Segment::Piece(reader)) => {
-                    match ready!(poll_piece(&self.engine, reader, &mut self.reading, cx)) {
+                    match ready!(poll_piece(
+                        (&self.engine, Use::Sent),
+                        reader,
+                        &mut self.reading,
+                        cx
+                    )) {
                         Ok(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
                         Ok(None) => None,
                         Err(error) => return Poll::Ready(Some(Err(error))),
@@ -206,16 +224,16 @@ impl Body {
 
 /// The next bytes of a piece, which is shortened by them; `None` at its end.
 fn poll_piece(
-    engine: &Engine,
+    (engine, purpose): (&Engine, Use),
     reader: &mut Reader,
-    reading: &mut Option<JoinHandle<io::Result<Vec<u8>>>>,
+    reading: &mut Reading,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Option<Bytes>, io::Error>> {
     if let Some(read) = reading {
         let bytes = ready!(Pin::new(read).poll(cx)).map_err(io::Error::other)??;
         *reading = None;
         reader.advance(bytes.len());
-        return Poll::Ready(Ok(Some(engine.bodies().buffer(bytes))));
+        return Poll::Ready(Ok(Some(bytes)));
     }
     let rest = reader.rest();
     let wanted = rest.unwrap_or(u64::MAX);
@@ -229,20 +247,22 @@ fn poll_piece(
             Poll::Ready(Ok(Some(bytes)))
         }
         Found::File(extent, at, len) => {
-            let frame = if engine.bodies().is_full() {
-                READ_BYTES_MIN
-            } else {
-                READ_BYTES
+            let len = len.min(wanted);
+            let sent = match purpose {
+                Use::Sent => extent.part(at, len.min(SENT_BYTES)),
+                Use::Read => None,
             };
-            let len = usize::try_from(len.min(wanted).min(frame)).unwrap_or(0);
-            let mut buffer = vec![0; len];
-            if let Some(read) = extent.read_now(&mut buffer, at) {
-                buffer.truncate(read);
-                reader.advance(read);
-                return Poll::Ready(Ok(Some(engine.bodies().buffer(buffer))));
+            let now = match sent {
+                Some(part) => sent_frame(extent, part, at, reading),
+                None => read_frame(engine, extent, (at, len), reading),
+            };
+            match now {
+                Some(bytes) => {
+                    reader.advance(bytes.len());
+                    Poll::Ready(Ok(Some(bytes)))
+                }
+                None => poll_piece((engine, purpose), reader, reading, cx),
             }
-            *reading = Some(read_blocking(extent, buffer, at));
-            poll_piece(engine, reader, reading, cx)
         }
         Found::End(BlobEnd::Complete) if rest.is_none() => Poll::Ready(Ok(None)),
         Found::End(_) => Poll::Ready(Err(broken_off())),
@@ -252,18 +272,47 @@ fn poll_piece(
 /// The next bytes of a piece, for who is no viewer.
 pub(super) async fn next_of(engine: &Engine, reader: &mut Reader) -> io::Result<Option<Bytes>> {
     let mut reading = None;
-    std::future::poll_fn(|cx| poll_piece(engine, reader, &mut reading, cx)).await
+    std::future::poll_fn(|cx| poll_piece((engine, Use::Read), reader, &mut reading, cx)).await
 }
 
-fn read_blocking(
+/// A part of a file for the kernel to send. When it is not in memory it is brought there first: `sendfile` would wait
+/// for the device, and every connection of the thread with it.
+fn sent_frame(extent: Arc<Extent>, part: Bytes, at: u64, reading: &mut Reading) -> Option<Bytes> {
+    let len = part.len() as u64;
+    if extent.is_in_memory(at, len) {
+        return Some(part);
+    }
+    *reading = Some(tokio::task::spawn_blocking(move || {
+        extent.load(at, len)?;
+        Ok(part)
+    }));
+    None
+}
+
+/// A copy of a part of a file.
+fn read_frame(
+    engine: &Engine,
     extent: Arc<Extent>,
-    mut buffer: Vec<u8>,
-    at: u64,
-) -> JoinHandle<io::Result<Vec<u8>>> {
-    tokio::task::spawn_blocking(move || {
+    (at, len): (u64, u64),
+    reading: &mut Reading,
+) -> Option<Bytes> {
+    let bodies = engine.bodies();
+    let most = if bodies.is_full() {
+        READ_BYTES_MIN
+    } else {
+        READ_BYTES
+    };
+    let mut buffer = vec![0; usize::try_from(len.min(most)).unwrap_or(0)];
+    if let Some(read) = extent.read_now(&mut buffer, at) {
+        buffer.truncate(read);
+        return Some(bodies.buffer(buffer));
+    }
+    let bodies = Arc::clone(bodies);
+    *reading = Some(tokio::task::spawn_blocking(move || {
         extent.read(&mut buffer, at)?;
-        Ok(buffer)
-    })
+        Ok(bodies.buffer(buffer))
+    }));
+    None
 }
 
 impl http_body::Body for Body {

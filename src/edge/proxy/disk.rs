@@ -1,8 +1,9 @@
-//! The file that large bodies are kept in: a private one without a name, so that nothing is left after a crash.
+//! The files that large bodies are kept in: private ones without a name, so that nothing is left after a crash.
 //!
-//! Owns the space in it. One file for all bodies, because a descriptor for each would run out; space is handed out
-//! upwards and given back to the file system as holes, so that there is no allocator to get wrong. Never keeps a byte
-//! in memory. Who reads and writes is `bodies.rs`.
+//! Owns the space in them. The large ones have a file each, which the kernel sends by itself (`sent.rs`), as long as there
+//! are not too many. All others share one file, because a descriptor for each would run out; space in it is handed out
+//! upwards and given back to the file system as holes, so that there is no allocator to get wrong. Never keeps a byte in
+//! memory. Who reads and writes is `bodies.rs`.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -14,8 +15,15 @@ use bytes::Bytes;
 use rustix::fs::FallocateFlags;
 use rustix::io::ReadWriteFlags;
 
+use super::sent::{SENT_FILES_MAX, SentFile, SentFiles};
+
 /// A new file is begun after so many bytes: below the largest file of every usual file system (16 TiB on ext4).
 const FILE_BYTES: u64 = 1 << 40;
+/// What is larger has a file of its own. Below that a copy is cheap; and a body of unknown length begins with this.
+const SHARED_BYTES_MAX: u64 = 1 << 20;
+/// How far apart pages are looked at for being in memory, and how much is read at a time to bring them there. The kernel
+/// reads and forgets files in such steps.
+const PROBE_BYTES: u64 = 64 << 10;
 /// Holes are punched by whole pages.
 const PAGE_BYTES: u64 = 4096;
 /// `pwritev` takes at most 1,024 buffers (`IOV_MAX`).
@@ -26,6 +34,7 @@ const BUFFERS_MAX: usize = 1024;
 pub(super) struct Disk {
     folder: PathBuf,
     growing: Mutex<Growing>,
+    sent: Arc<SentFiles>,
 }
 
 #[derive(Debug)]
@@ -34,12 +43,14 @@ struct Growing {
     next: u64,
 }
 
-/// A part of the file. Given back when it is dropped.
+/// A part of a file. Given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Extent {
     file: Arc<File>,
     offset: u64,
     len: u64,
+    /// It is a file of its own.
+    sent: Option<SentFile>,
 }
 
 impl Disk {
@@ -51,12 +62,24 @@ impl Disk {
                 file: Arc::new(tempfile::tempfile_in(folder)?),
                 next: 0,
             }),
+            sent: Arc::new(SentFiles::new(SENT_FILES_MAX)),
         })
+    }
+
+    /// The files that the kernel sends by itself.
+    pub(super) fn sent(&self) -> &Arc<SentFiles> {
+        &self.sent
     }
 
     /// Space for `len` bytes. They need not all be used.
     pub(super) fn allocate(&self, len: u64) -> io::Result<Extent> {
         let len = len.max(1).next_multiple_of(PAGE_BYTES);
+        if len > SHARED_BYTES_MAX
+            && !self.sent.is_full()
+            && let Ok(extent) = self.own_file(len)
+        {
+            return Ok(extent); // else as if it were small: there may be no descriptor left
+        }
         let mut growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         if growing.next > 0 && growing.next.saturating_add(len) > FILE_BYTES {
             growing.file = Arc::new(tempfile::tempfile_in(&self.folder)?);
@@ -68,6 +91,18 @@ impl Disk {
             file: Arc::clone(&growing.file),
             offset,
             len,
+            sent: None,
+        })
+    }
+
+    fn own_file(&self, len: u64) -> io::Result<Extent> {
+        let file = Arc::new(tempfile::tempfile_in(&self.folder)?);
+        let sent = self.sent.add(&file, len)?;
+        Ok(Extent {
+            file,
+            offset: 0,
+            len,
+            sent: Some(sent),
         })
     }
 }
@@ -100,6 +135,33 @@ impl Extent {
         Ok(())
     }
 
+    /// What stands for these bytes when they are sent to a socket, if the kernel can do that by itself. Not to be read.
+    pub(super) fn part(&self, at: u64, len: u64) -> Option<Bytes> {
+        Some(self.sent.as_ref()?.part(at, len))
+    }
+
+    /// Whether these bytes are in memory, as far as a few looks can tell.
+    pub(super) fn is_in_memory(&self, at: u64, len: u64) -> bool {
+        let places = (at..at + len).step_by(usize::try_from(PROBE_BYTES).unwrap_or(1));
+        let mut byte = [0];
+        places
+            .chain([at + len - 1])
+            .all(|at| self.read_now(&mut byte, at).is_some())
+    }
+
+    /// Brings these bytes into memory. Blocks.
+    pub(super) fn load(&self, at: u64, len: u64) -> io::Result<()> {
+        let mut buffer = vec![0; usize::try_from(len.min(PROBE_BYTES)).unwrap_or(0)];
+        let mut rest = at..at + len;
+        while rest.start < rest.end {
+            let step = (rest.end - rest.start).min(PROBE_BYTES);
+            let buffer = &mut buffer[..usize::try_from(step).unwrap_or(0)];
+            self.read(buffer, rest.start)?;
+            rest.start += step;
+        }
+        Ok(())
+    }
+
     /// What of the buffer can be filled from memory, without waiting for a device. `None`: nothing.
     pub(super) fn read_now(&self, buffer: &mut [u8], at: u64) -> Option<usize> {
         let mut buffers = [IoSliceMut::new(buffer)];
@@ -118,16 +180,22 @@ impl Extent {
 
 impl Drop for Extent {
     fn drop(&mut self) {
-        // A file system without holes keeps the space until the file goes, which costs room and nothing else.
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         let (file, offset, len) = (Arc::clone(&self.file), self.offset, self.len);
-        let punch = move || {
+        let own = self.sent.take();
+        let give_back = move || {
+            if own.is_some() {
+                // Never a hole: sockets may hold pages of it that are still to be sent, and of a page that a hole takes
+                // only a part of, that part becomes zeros. The space is free when the file is.
+                return drop((own, file));
+            }
+            // A file system without holes keeps the space until the file goes, which costs room and nothing else.
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let _ = rustix::fs::fallocate(&*file, flags, offset, len);
         };
-        // A hole of gigabytes takes the file system a while.
+        // Gigabytes take the file system a while.
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) if len > 1 << 20 => drop(runtime.spawn_blocking(punch)),
-            _ => punch(),
+            Ok(runtime) if len > SHARED_BYTES_MAX => drop(runtime.spawn_blocking(give_back)),
+            _ => give_back(),
         }
     }
 }
@@ -154,6 +222,35 @@ mod tests {
         extent.read(&mut read, 2).unwrap();
         assert_eq!(&read, b"abcdefg");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn only_large_bodies_have_a_file_of_their_own_and_only_so_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk {
+            sent: Arc::new(SentFiles::new(3)),
+            ..Disk::new(folder.path()).unwrap()
+        };
+        let small = disk.allocate(SHARED_BYTES_MAX).unwrap();
+        assert!(small.part(0, 1).is_none());
+        let large: Vec<_> = (0..3)
+            .map(|_| disk.allocate(SHARED_BYTES_MAX + 1).unwrap())
+            .collect();
+        assert!(large.iter().all(|extent| extent.part(0, 1).is_some()));
+        let one_more = disk.allocate(SHARED_BYTES_MAX + 1).unwrap();
+        assert!(one_more.part(0, 1).is_none());
+        drop(large);
+        let again = disk.allocate(SHARED_BYTES_MAX + 1).unwrap();
+        assert!(again.part(0, 1).is_some());
+        for extent in [&one_more, &again] {
+            extent.write(&[vec![7; 100_000].into()], 1000).unwrap();
+            assert!(extent.is_in_memory(1000, 100_000));
+            extent.load(1000, 100_000).unwrap();
+            assert!(
+                extent.load(1000, 200_000).is_err(),
+                "beyond what is written"
+            );
+        }
     }
 
     #[test]

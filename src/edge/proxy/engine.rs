@@ -53,7 +53,7 @@ pub struct Parameters {
     pub memory_object_max: u64,
     /// Bytes of bodies in memory, over all nodes and fills in flight.
     pub memory_max: u64,
-    /// Where large bodies are kept: a folder in which the edge makes a file without a name. None: the system's folder for
+    /// Where large bodies are kept: a folder in which the edge makes files without names. None: the system's folder for
     /// temporary files.
     pub disk: Option<PathBuf>,
     /// ⚙ Followers of a fill stream along; else they wait until it is complete.

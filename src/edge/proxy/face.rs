@@ -32,7 +32,7 @@ use super::counted::{Counted, Pending};
 use super::engine::{self, Engine, Exchange};
 use super::log::{Answered, Asked, Record, RecordLog};
 use super::stall::Stalling;
-use crate::edge::policy::record::{CacheHitRate, ResultType, XCache};
+use crate::edge::policy::record::{CacheHitRate, Conservation, ResultType, XCache};
 use crate::edge::policy::topology::Pop;
 use crate::edge::settings::Listener;
 use crate::model::Clock;
@@ -107,39 +107,44 @@ impl Face {
         }
         invalidations.abort();
         let rate = face.log.as_ref().map(RecordLog::hit_rate);
-        say_counted(&face.engine.stats(), rate.unwrap_or_default());
+        let stats = face.engine.stats();
+        say_counted(&stats, rate.unwrap_or_default());
+        // A fill may outlive its viewers, and the books balance only when nothing is on its way.
+        if face.engine.fills_in_flight() == 0
+            && let Err(error) = stats.books.check()
+        {
+            tracing::warn!(%error, "the books of the edge do not balance");
+        }
     }
 }
 
-/// The books of the whole run (E-15): `viewer_bytes` are `hit_bytes` and `fill_bytes` together, `origin_requests` are the
-/// last layer's misses and refreshes. `cache_hit_rate` is CloudFront's `CacheHitRate` in percent, of what was logged; no
-/// log, no rate.
+/// The books of the whole run (E-15); [`Conservation`] says what each counts. `cache_hit_rate` is CloudFront's
+/// `CacheHitRate` in percent, of what was logged; no log, no rate.
 fn say_counted(stats: &engine::Stats, rate: CacheHitRate) {
-    let engine::Stats {
-        viewer_requests,
+    let Conservation {
         viewer_bytes,
         hit_bytes,
         fill_bytes,
         origin_requests,
+        origin_unanswered,
         last_layer_misses,
         last_layer_refreshes,
-        origin_bytes,
-        collapsed,
-        shield_requests,
-    } = *stats;
+    } = stats.books;
     tracing::info!(
-        viewer_requests,
+        viewer_requests = stats.viewer_requests,
         viewer_bytes,
         hit_bytes,
         fill_bytes,
         origin_requests,
+        origin_unanswered,
         last_layer_misses,
         last_layer_refreshes,
-        origin_bytes,
-        collapsed,
-        shield_requests,
+        origin_bytes = stats.origin_bytes,
+        collapsed = stats.collapsed,
+        shield_requests = stats.shield_requests,
         cache_hit_rate = rate.percent(),
-        "answered {viewer_requests} requests of viewers with {origin_requests} to the origin"
+        "answered {} requests of viewers with {origin_requests} to the origin",
+        stats.viewer_requests
     );
 }
 
@@ -182,7 +187,8 @@ impl Connection {
     ) {
         let _ = socket.set_nodelay(true); // an answer's last packet must not wait for an acknowledgement
         let limits = &self.face.listener;
-        let io = TokioIo::new(Stalling::new(socket, limits.write_stall_timeout));
+        let sent = self.face.engine.bodies().sent();
+        let io = TokioIo::new(Stalling::new(socket, limits.write_stall_timeout, sent));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head_read_timeout)

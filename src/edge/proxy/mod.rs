@@ -21,6 +21,7 @@ mod node;
 mod object;
 mod origin;
 mod respond;
+pub mod sent;
 mod stall;
 mod stats;
 mod upstream;

@@ -376,7 +376,7 @@ impl Found {
         }
         let total = head.total;
         if head.status == StatusCode::OK
-            && known.is_some_and(|known| is_same(&head.validators(), known))
+            && known.is_some_and(|known| head.validators().confirms(known))
         {
             return answer(StatusCode::NOT_MODIFIED, None, None, Source::Nothing);
         }
@@ -403,17 +403,6 @@ impl Found {
             total,
             Source::Pieces(pieces, self.interests),
         )
-    }
-}
-
-/// Whether a conditional request is answered 304: by tag if there is one (weak comparison, RFC 9110 §13.1.2), else by
-/// date.
-fn is_same(here: &Validators, known: &Validators) -> bool {
-    let opaque = |tag: &'_ [u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
-    match (&here.etag, &known.etag) {
-        (Some(here), Some(known)) => opaque(here) == opaque(known),
-        (None, Some(_)) => false,
-        (_, None) => here.last_modified.is_some() && here.last_modified == known.last_modified,
     }
 }
 

@@ -86,14 +86,16 @@ impl Engine {
         }
         let route = self.route(asked.route);
         let question = Question {
-            is_refresh: fetch.condition.is_some(),
             path: target(&asked.uri, &route.behaviour),
             method,
             headers,
         };
         let answered = node.pools[route.link].ask(question, None).await;
         let answer = match answered {
-            Ok(response) => self.read(response, asked, fetch.head),
+            Ok(response) => {
+                self.counters.answered(fetch.condition.is_some());
+                self.read(response, asked, fetch.head)
+            }
             Err(failure) => return self.failure(failure),
         };
         let is_part = answer.status == StatusCode::PARTIAL_CONTENT;
@@ -230,11 +232,13 @@ impl Engine {
             method: asked.method.clone(),
             path: target(&asked.uri, &route.behaviour),
             headers,
-            is_refresh: false,
         };
         let node = self.pop_node(&asked);
         let answer = match node.pools[route.link].ask(question, body).await {
-            Ok(response) => self.read(response, &asked, asked.method == Method::HEAD),
+            Ok(response) => {
+                self.counters.answered(false);
+                self.read(response, &asked, asked.method == Method::HEAD)
+            }
             Err(failure) => self.failure(failure),
         };
         // The viewer's own `Range` was answered: nothing is to be cut.

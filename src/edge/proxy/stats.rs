@@ -1,27 +1,20 @@
 //! What the edge counts.
 //!
-//! Owns the counters and what they must add up to. Never says what a request's outcome is.
+//! Owns the counters. Never says what a request's outcome is, nor what must add up: `edge/policy/record.rs`. What goes to
+//! the origin is counted twice and independently, where it leaves (`upstream.rs`) and where its answer is used
+//! (`origin.rs`), so that a request that one of them forgets is an imbalance.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What the edge counted since it started. Conservation: `viewer_bytes = hit_bytes + fill_bytes`,
-/// `origin_requests = misses + refreshes of the last layer`.
+use crate::edge::policy::record::Conservation;
+
+/// What the edge counted since it started.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
     /// Requests of viewers.
     pub viewer_requests: u64,
-    /// Body bytes to viewers.
-    pub viewer_bytes: u64,
-    /// … that were in the POP's cache when asked for, or made by the edge.
-    pub hit_bytes: u64,
-    /// … that a fill brought.
-    pub fill_bytes: u64,
-    /// Requests to the origin.
-    pub origin_requests: u64,
-    /// … because the last layer did not have the object.
-    pub last_layer_misses: u64,
-    /// … because it was stale there.
-    pub last_layer_refreshes: u64,
+    /// What must balance once nothing is on its way.
+    pub books: Conservation,
     /// Body bytes from the origin.
     pub origin_bytes: u64,
     /// Requests that waited for or streamed along with another one's fill, over all layers.
@@ -37,6 +30,8 @@ pub(super) struct Counters {
     pub(super) viewer_bytes: AtomicU64,
     pub(super) hit_bytes: AtomicU64,
     pub(super) fill_bytes: AtomicU64,
+    origin_requests: AtomicU64,
+    origin_unanswered: AtomicU64,
     misses: AtomicU64,
     refreshes: AtomicU64,
     pub(super) origin_bytes: AtomicU64,
@@ -45,8 +40,8 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// A request went to the origin.
-    pub(super) fn asked_origin(&self, is_refresh: bool) {
+    /// The last layer got an answer of the origin.
+    pub(super) fn answered(&self, is_refresh: bool) {
         let counter = if is_refresh {
             &self.refreshes
         } else {
@@ -57,19 +52,66 @@ impl Counters {
 
     pub(super) fn stats(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (hit_bytes, fill_bytes) = (read(&self.hit_bytes), read(&self.fill_bytes));
-        let (misses, refreshes) = (read(&self.misses), read(&self.refreshes));
         Stats {
             viewer_requests: read(&self.viewer_requests),
-            viewer_bytes: read(&self.viewer_bytes),
-            hit_bytes,
-            fill_bytes,
-            origin_requests: misses + refreshes,
-            last_layer_misses: misses,
-            last_layer_refreshes: refreshes,
+            books: Conservation {
+                viewer_bytes: read(&self.viewer_bytes),
+                hit_bytes: read(&self.hit_bytes),
+                fill_bytes: read(&self.fill_bytes),
+                origin_requests: read(&self.origin_requests),
+                origin_unanswered: read(&self.origin_unanswered),
+                last_layer_misses: read(&self.misses),
+                last_layer_refreshes: read(&self.refreshes),
+            },
             origin_bytes: read(&self.origin_bytes),
             collapsed: read(&self.collapsed),
             shield_requests: read(&self.shield_requests),
+        }
+    }
+}
+
+/// A request that is handed to a connection to the origin. Counted when it ends, and an answer has to say so: a request
+/// is also dropped in the middle, with the fetch that nobody wants any more.
+pub(super) struct Attempt<'a> {
+    counters: &'a Counters,
+    ended: Ended,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Unanswered,
+    Answered,
+    NeverLeft,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(counters: &'a Counters) -> Self {
+        Self {
+            counters,
+            ended: Ended::Unanswered,
+        }
+    }
+
+    /// The head of an answer came.
+    pub(super) fn answered(mut self) {
+        self.ended = Ended::Answered;
+    }
+
+    /// The connection had ended before it took the request.
+    pub(super) fn never_left(mut self) {
+        self.ended = Ended::NeverLeft;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.ended == Ended::NeverLeft {
+            return;
+        }
+        let counters = self.counters;
+        counters.origin_requests.fetch_add(1, Ordering::Relaxed);
+        if self.ended == Ended::Unanswered {
+            counters.origin_unanswered.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

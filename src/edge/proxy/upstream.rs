@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, timeout_at};
 
 use super::bodies::lock;
-use super::stats::Counters;
+use super::stats::{Attempt, Counters};
 use crate::edge::policy::admission::HEADER_BLOCK_MAX;
 use crate::edge::policy::attempts::{Attempts, Failure, Next};
 use crate::edge::policy::distribution::OriginLink;
@@ -54,8 +54,6 @@ pub(super) struct Question {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
-    /// Asked because the object is stale, not because it is missing.
-    pub(super) is_refresh: bool,
 }
 
 impl Pool {
@@ -177,13 +175,13 @@ impl Pool {
         let is_read = body.is_none();
         let request = self.request(question, body);
         let until = earlier(Instant::now() + self.link.read_timeout, deadline);
-        let answer = timeout_at(until, sender.try_send_request(request)).await;
-        if !matches!(&answer, Ok(Err(error)) if error.message().is_some()) {
-            self.counters.asked_origin(question.is_refresh);
-        }
-        let response = match answer {
+        let attempt = Attempt::new(&self.counters);
+        let response = match timeout_at(until, sender.try_send_request(request)).await {
             Err(_elapsed) => return Err((Failure::ReadTimeout, false)),
             Ok(Err(error)) => {
+                if error.message().is_some() {
+                    attempt.never_left();
+                }
                 let error = error.into_error();
                 let is_gone = error.is_canceled() || error.is_incomplete_message();
                 let failure = if error.is_parse_too_large() {
@@ -195,7 +193,10 @@ impl Pool {
                 };
                 return Err((failure, is_gone && is_read));
             }
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => {
+                attempt.answered();
+                response
+            }
         };
         Ok(response.map(|body| {
             let mut live = Live {

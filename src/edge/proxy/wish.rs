@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 
 use super::node::{Asked, Found};
 use super::object::Head;
-use crate::edge::policy::cache::Want;
+use crate::edge::policy::cache::{Want, is_same_weak, is_weak};
 use crate::edge::policy::spans::Span;
 use crate::http::{Selection, select};
 
@@ -189,7 +189,7 @@ fn precondition(asked: &HeaderMap, head: &Head) -> Option<Part> {
     let modified = || date(head.headers.get(header::LAST_MODIFIED));
     if asked.contains_key(header::IF_MATCH) {
         if !matches(asked, header::IF_MATCH, |tag| {
-            !tag.starts_with(b"W/") && Some(tag) == etag
+            !is_weak(tag) && Some(tag) == etag
         }) {
             return Some(Part::PreconditionFailed);
         }
@@ -200,10 +200,8 @@ fn precondition(asked: &HeaderMap, head: &Head) -> Option<Part> {
         return Some(Part::PreconditionFailed);
     }
     if asked.contains_key(header::IF_NONE_MATCH) {
-        let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
-        let ours = etag.map(opaque);
         if matches(asked, header::IF_NONE_MATCH, |tag| {
-            Some(opaque(tag)) == ours
+            etag.is_some_and(|etag| is_same_weak(tag, etag))
         }) {
             return Some(Part::NotModified);
         }

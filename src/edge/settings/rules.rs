@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::config::schema::{Count, Span, Step, Unit};
+use crate::config::schema::{Count, Span, Unit, timer};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -35,17 +35,6 @@ const fn bytes(key: &'static str, default: usize, limits: (usize, usize)) -> Cou
 
 const fn seconds(key: &'static str, default: usize, limits: (usize, usize)) -> Count {
     rule(key, default, limits, Unit::Seconds)
-}
-
-const fn span(key: &'static str, default: Duration, min: Duration, max: Duration) -> Span {
-    let step = Step::Millisecond;
-    Span {
-        key,
-        default,
-        min,
-        max,
-        step,
-    }
 }
 
 // The origin's link: CloudFront's defaults and limits.
@@ -80,19 +69,19 @@ pub(super) const BITS_PER_SECOND: Count = items(
 
 // The listener.
 pub(super) const CONNECTIONS_MAX: Count = items("connections_max", 16_384, (1, 1_000_000));
-pub(super) const HEAD_READ_TIMEOUT: Span = span(
+pub(super) const HEAD_READ_TIMEOUT: Span = timer(
     "head_read_timeout",
     Duration::from_secs(30),
     Duration::from_millis(100),
     HOUR,
 );
-pub(super) const WRITE_STALL_TIMEOUT: Span = span(
+pub(super) const WRITE_STALL_TIMEOUT: Span = timer(
     "write_stall_timeout",
     Duration::from_secs(60),
     Duration::from_millis(100),
     HOUR,
 );
-pub(super) const DRAIN_GRACE: Span = span(
+pub(super) const DRAIN_GRACE: Span = timer(
     "drain_grace",
     Duration::from_secs(30),
     Duration::ZERO,
@@ -114,7 +103,7 @@ pub(super) const MEMORY_OBJECT_BYTES_MAX: Count =
 pub(super) const SEED: Count = items("seed", 1, (0, u32::MAX as usize));
 
 const fn delay(key: &'static str, default_secs: u64) -> Span {
-    span(key, Duration::from_secs(default_secs), Duration::ZERO, HOUR)
+    timer(key, Duration::from_secs(default_secs), Duration::ZERO, HOUR)
 }
 
 /// Medians are two fifths of the published 95th percentiles, the shape that network services usually show.

@@ -73,6 +73,13 @@ impl Arrivals {
         self.stages.len() as u8 - 1
     }
 
+    /// How many of a fleet may have the release at all: some stage reaches them.
+    pub fn may_have(&self, devices: u64, dice: &mut Dice) -> u64 {
+        let never = self.stages.iter().filter(|stage| stage.0 == NEVER);
+        let share: f64 = never.map(|stage| stage.1).sum();
+        devices - chance::binomial(dice, devices, share)
+    }
+
     /// From when a stage may have the release, or [`NEVER`].
     #[must_use]
     pub fn stage_opens(&self, stage: u8) -> u64 {

@@ -28,7 +28,7 @@ pub struct Logged {
 }
 
 /// More devices than these are not drawn for a log: the shape of the curve is that of the artifacts' popularity.
-const DEVICES_MAX: u64 = 1_000_000;
+pub const DEVICES_MAX: u64 = 1_000_000;
 /// A curve has so many points, and is made from so many requests at most.
 const POINTS: usize = 16;
 const REQUESTS_MAX: usize = 50_000;
@@ -109,7 +109,7 @@ fn answer(bytes: u64) -> AnswerHead {
 }
 
 /// The share of requests and of bytes that hit at the busiest POP, against its cache's capacity: from the largest
-/// artifact up to all of them.
+/// artifact up to all of them. This is what the report plots.
 #[must_use]
 pub fn capacity_curve(scenario: &Scenario, seed: u64) -> Vec<(u64, f64, f64)> {
     let sizes = scenario
@@ -118,8 +118,8 @@ pub fn capacity_curve(scenario: &Scenario, seed: u64) -> Vec<(u64, f64, f64)> {
         .iter()
         .map(|artifact| artifact.bytes);
     let all: u64 = sizes.clone().sum();
-    // A smaller cache is emptied by whatever does not fit into it, which says nothing about its size.
-    let least = sizes.max().unwrap_or(1).max(1);
+    // A smaller cache does not hold that artifact, whatever else it does; of a single one, that is half of the picture.
+    let least = sizes.max().unwrap_or(1).min(all / 2).max(1);
     let Some(pop) = busiest(scenario) else {
         return Vec::new();
     };

@@ -1,27 +1,22 @@
 //! The exact engine: discrete events, one device at a time.
 //!
-//! Owns the choice of the front. Never counts in bulk what could have happened otherwise: where many requests share one
+//! Owns a device's polls. Never counts in bulk what could have happened otherwise: where many requests share one
 //! event, nothing between them can change.
 
-use super::Progress;
 use super::arrivals::Arrivals;
-use super::population::Population;
-use crate::fleet::outcome::{Front, Outcome};
-use crate::fleet::scenario::Scenario;
+use super::chance::Dice;
+use super::population::{Device, Population};
 
-mod direct;
-mod edge;
+pub(super) mod direct;
+pub(super) mod edge;
 
-pub(super) fn run(
-    scenario: &Scenario,
-    front: Front,
-    seed: u64,
-    progress: &dyn Progress,
-) -> Outcome {
-    match front {
-        Front::None => direct::run(scenario, seed, progress),
-        Front::Edge | Front::EdgeAndShield => edge::run(scenario, front, seed, progress),
-    }
+/// When a device comes again that came before its stage: by itself only if it polls once.
+fn second_ask(device: &mut Device, arrivals: &Arrivals, dice: &mut Dice) -> Option<u64> {
+    let is_first = !arrivals.polls_go_on() && device.poll == 1;
+    is_first.then(|| {
+        device.poll += 1;
+        arrivals.second_ask(device.stage, dice)
+    })
 }
 
 /// Puts a device's next poll into the calendar.

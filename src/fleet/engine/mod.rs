@@ -12,6 +12,7 @@
 //! | `sharing.rs`, `scaling.rs` | the saturated origin, the Auto Scaling group: the same for both |
 //! | `network.rs`, `origin.rs` | caches, fills between them and the origin behind them: the same for both |
 //! | `capacity.rs` | one POP's requests, replayed against caches of other sizes |
+//! | `ledger.rs`, `updates.rs` | what is counted of the origin and of the devices: the same for both |
 //! | `chance.rs`, `series.rs` | random numbers, counts per step |
 
 #![expect(
@@ -30,6 +31,7 @@ pub mod calendar;
 pub mod capacity;
 pub mod chance;
 pub mod exact;
+pub mod ledger;
 pub mod lines;
 pub mod network;
 pub mod origin;
@@ -39,6 +41,7 @@ pub mod rates;
 pub mod scaling;
 pub mod series;
 pub mod sharing;
+pub mod updates;
 
 /// Told how far a run is.
 pub trait Progress: Sync {
@@ -84,8 +87,10 @@ pub fn run(
     seed: u64,
     progress: &dyn Progress,
 ) -> Outcome {
-    match engine {
-        Engine::Exact => exact::run(scenario, front, seed, progress),
-        Engine::Aggregate => aggregate::run(scenario, front, seed, progress),
+    match (engine, front) {
+        (Engine::Exact, Front::None) => exact::direct::run(scenario, seed, progress),
+        (Engine::Exact, _) => exact::edge::run(scenario, front, seed, progress),
+        (Engine::Aggregate, Front::None) => aggregate::direct::run(scenario, seed, progress),
+        (Engine::Aggregate, _) => aggregate::edge::run(scenario, front, seed, progress),
     }
 }

@@ -7,6 +7,7 @@
 //! The channel document was invalidated at the release, so every cache begins empty. The origin behind an edge is limited
 //! in bytes; requests and connections are so few there that its other limits cannot bind.
 
+mod at_once;
 mod travel;
 
 use std::cmp::Reverse;
@@ -15,12 +16,14 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use at_once::{Known, Life};
+
 use super::chance::mix;
 use super::origin::Origin;
 use crate::edge::policy::Moment;
 use crate::edge::policy::cache::{Cache, Fetch, FillId, Followers, Rules, Verdict, Want};
 use crate::edge::policy::errors::ErrorTtls;
-use crate::edge::policy::freshness::{Directives, Storage, lifetime};
+use crate::edge::policy::freshness::Directives;
 use crate::edge::policy::spans::{Span, Spans};
 use crate::edge::policy::topology::{Placement, Region, Topology};
 use crate::fleet::outcome::{EdgeOutcome, Front, OriginOutcome};
@@ -184,10 +187,14 @@ pub struct Network<'a> {
     now: u64,
     notices: Vec<Notice>,
     rules: [Rules; 2],
-    /// By POP node and object: until when any request is a hit, whatever else happens.
-    sure_until: Vec<u64>,
+    /// By node and object.
+    known: Vec<Known>,
+    /// Of the channel document, and of an artifact.
+    lives: [Life; 2],
     parts: FxHashMap<(u32, u32), Spans>,
+    /// Whether a POP's cache holds the whole release, so that nothing is ever evicted, and a regional one.
     has_room: bool,
+    has_room_behind: bool,
     /// Counters.
     pub counts: EdgeCounts,
 }
@@ -204,25 +211,24 @@ impl<'a> Network<'a> {
         };
         let topology = Topology::new(settings).ok()?;
         let settings = &topology.settings;
-        let mut nodes = Vec::new();
-        for place in 0..topology.pops.len() {
-            for _ in 0..settings.nodes_per_pop.max(1) {
-                nodes.push(Node {
-                    cache: Cache::new(scenario.edge.pop_cache),
-                    place,
-                    layer: Layer::Pop,
-                });
-            }
-        }
-        for place in 0..topology.regionals.len() {
-            for _ in 0..settings.nodes_per_regional.max(1) {
-                nodes.push(Node {
-                    cache: Cache::new(scenario.edge.regional_cache),
-                    place,
-                    layer: Layer::Regional,
-                });
-            }
-        }
+        let of_layer = |layer, places: usize, of_place: usize, cache| {
+            let of_place = of_place.max(1);
+            (0..places * of_place).map(move |node| Node {
+                cache: Cache::new(cache),
+                place: node / of_place,
+                layer,
+            })
+        };
+        let (near, far) = (scenario.edge.pop_cache, scenario.edge.regional_cache);
+        let pops = of_layer(
+            Layer::Pop,
+            topology.pops.len(),
+            settings.nodes_per_pop,
+            near,
+        );
+        let regionals = topology.regionals.len();
+        let regionals = of_layer(Layer::Regional, regionals, settings.nodes_per_regional, far);
+        let nodes: Vec<Node> = pops.chain(regionals).collect();
         let mut sizes = vec![scenario.release.channel_bytes];
         sizes.extend(
             scenario
@@ -236,11 +242,13 @@ impl<'a> Network<'a> {
             errors: ErrorTtls::default(),
             collapse: true,
         };
-        Some(Self {
+        let mut network = Self {
             scenario,
-            sure_until: vec![0; nodes.len() * sizes.len()],
+            known: vec![Known::default(); nodes.len() * sizes.len()],
+            lives: [Life::default(); 2],
             nodes,
             has_room: scenario.edge.pop_cache.capacity >= sizes.iter().sum(),
+            has_room_behind: scenario.edge.regional_cache.capacity >= sizes.iter().sum(),
             sizes,
             flights: FxHashMap::default(),
             by_id: FxHashMap::default(),
@@ -257,7 +265,9 @@ impl<'a> Network<'a> {
             parts: FxHashMap::default(),
             topology,
             counts: EdgeCounts::default(),
-        })
+        };
+        network.lives = network.lives();
+        Some(network)
     }
 
     /// The POP node that answers a device.
@@ -286,31 +296,19 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// Until when any request for an object at a POP node is a hit; zero when that is not sure.
+    /// Until when any request for an object at a node is a hit; zero when that is not sure.
     #[must_use]
     pub fn sure_until(&self, node: u32, object: u32) -> u64 {
-        self.sure_until[node as usize * self.sizes.len() + object as usize]
-    }
-
-    /// Whether a POP's cache holds the whole release, so that nothing is ever evicted.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.has_room
-    }
-
-    /// How long an object's answer is fresh, in µs.
-    #[must_use]
-    pub fn fresh_micros(&self, object: u32) -> u64 {
-        match lifetime(&self.said(object, Duration::ZERO), &self.rules(object).ttl) {
-            Storage::Keep(lifetime) => lifetime.fresh.as_micros() as u64,
-            Storage::Pass => 0,
-        }
+        self.known[self.place(node, object)].sure_until
     }
 
     /// A device asks a POP node.
     pub fn ask(&mut self, node: u32, object: u32, want: Want, now: u64) -> Asked {
         self.now = now;
-        match self.ask_cache(node, object, want, now) {
+        if self.refresh_at_once(node, object) {
+            return Asked::HereButStale;
+        }
+        match self.ask_cache(node, object, want) {
             Verdict::Hit(_) => Asked::Here,
             Verdict::Stale(_, fetch) => {
                 if let Some(fetch) = fetch {
@@ -336,9 +334,7 @@ impl<'a> Network<'a> {
     /// A device that followed in vain asks for itself; the fill.
     pub fn ask_alone(&mut self, node: u32, object: u32, want: Want, now: u64) -> Fill {
         self.now = now;
-        let rules = &self.rules[usize::from(object != CHANNEL)];
-        let cache = &mut self.nodes[node as usize].cache;
-        let fetch = cache.alone(&object, want, rules, Moment(now));
+        let fetch = self.ask_cache_alone(node, object, want);
         let wanted = self.length(object, span_of(want).as_ref());
         let fill = self.launch(node, object, fetch, Some(wanted));
         if let Some(flight) = self.flights.get_mut(&fill) {
@@ -453,12 +449,24 @@ impl<'a> Network<'a> {
         self.events.push(Reverse((at, self.sequence, fill, what)));
     }
 
-    fn ask_cache(&mut self, node: u32, object: u32, want: Want, now: u64) -> Verdict {
+    fn ask_cache(&mut self, node: u32, object: u32, want: Want) -> Verdict {
+        self.settle(node, object);
         let rules = &self.rules[usize::from(object != CHANNEL)];
         let cache = &mut self.nodes[node as usize].cache;
-        let verdict = cache.ask(&object, want, rules, Moment(now));
+        let verdict = cache.ask(&object, want, rules, Moment(self.now));
         cache.dropped();
         verdict
+    }
+
+    fn ask_cache_alone(&mut self, node: u32, object: u32, want: Want) -> Fetch {
+        self.settle(node, object);
+        let rules = &self.rules[usize::from(object != CHANNEL)];
+        let cache = &mut self.nodes[node as usize].cache;
+        cache.alone(&object, want, rules, Moment(self.now))
+    }
+
+    fn place(&self, node: u32, object: u32) -> usize {
+        node as usize * self.sizes.len() + object as usize
     }
 
     fn rules(&self, object: u32) -> &Rules {
@@ -499,6 +507,8 @@ impl<'a> Network<'a> {
         let span = fetch
             .span
             .map(|span| span.start..span.end.min(self.sizes[object as usize]));
+        let place = self.place(node, object);
+        self.known[place].launched();
         let behind = self.behind(node, object);
         let half_rtt = self.half_rtt(node, behind);
         self.by_id.insert((node, fetch.fill), fill);

@@ -2,8 +2,9 @@
 //!
 //! Owns its clockwork (metric periods, steps of the series) and what it counts. Never refuses: see `network.rs`.
 
+use super::ledger::Ledger;
 use super::scaling::Group;
-use super::series::{Flow, STEP_MICROS, Tally};
+use super::series::{Flow, STEP_MICROS};
 use super::sharing::Sharing;
 use crate::fleet::outcome::OriginOutcome;
 use crate::fleet::scenario::Scenario;
@@ -17,17 +18,11 @@ pub struct Origin {
     now: u64,
     next_metric: u64,
     next_step: u64,
-    sent_in_period: f64,
-    requests: Tally,
-    sent: Flow,
+    ledger: Ledger,
     demand: Flow,
-    /// Bytes of small answers and of large ones that ended: exact.
-    sent_whole: u64,
     /// Sizes of fills that run, by who asked.
     running: Vec<(u32, u64)>,
     was_cancelled: bool,
-    instances: Vec<u64>,
-    open: Vec<u64>,
 }
 
 impl Origin {
@@ -42,15 +37,10 @@ impl Origin {
             next_metric: group.period_micros(),
             next_step: STEP_MICROS,
             group,
-            sent_in_period: 0.0,
-            requests: Tally::default(),
-            sent: Flow::default(),
+            ledger: Ledger::default(),
             demand: Flow::default(),
-            sent_whole: 0,
             running: Vec::new(),
             was_cancelled: false,
-            instances: Vec::new(),
-            open: Vec::new(),
         }
     }
 
@@ -68,37 +58,44 @@ impl Origin {
         if ends {
             let who = self.sharing.finish()?;
             if let Some(at) = self.running.iter().position(|fill| fill.0 == who) {
-                self.sent_whole += self.running.swap_remove(at).1;
+                self.ledger.sent_whole += self.running.swap_remove(at).1;
             }
             return Some(who);
         }
         if self.next_metric <= now {
-            let sent = std::mem::take(&mut self.sent_in_period);
-            self.group.observe(now, sent);
+            self.group.observe(now, self.ledger.take_period());
             self.sharing.set_capacity(self.group.bytes_per_second());
             self.next_metric += self.group.period_micros();
         }
         if self.next_step <= now {
-            self.instances.push(self.group.in_service());
-            self.open.push(self.sharing.open());
+            self.close_step();
             self.next_step += STEP_MICROS;
         }
         None
     }
 
+    fn close_step(&mut self) {
+        let (instances, open) = (self.group.in_service(), self.sharing.open());
+        self.ledger.close_step(instances, open);
+    }
+
+    /// One on a connection of its own.
+    fn request(&mut self, now: u64) {
+        self.ledger.requests.add(now, 1);
+        self.ledger.connections.add(now, 1);
+    }
+
     /// A request that is answered at once.
     pub fn answer(&mut self, now: u64, bytes: u64) {
-        self.requests.add(now, 1);
-        self.sent.add(now, bytes as f64);
+        self.request(now);
+        self.ledger.answer(now, bytes);
         self.demand.add(now, bytes as f64);
-        self.sent_whole += bytes;
-        self.sent_in_period += bytes as f64;
     }
 
     /// A request whose body is shared out; its mark for [`Self::sent_since`].
     pub fn start(&mut self, now: u64, bytes: u64, who: u32) -> f64 {
         self.pass_time(now);
-        self.requests.add(now, 1);
+        self.request(now);
         let alone = (bytes as f64 / self.fill_bytes_per_micro).ceil() as u64;
         self.demand.spread(now, now + alone, bytes as f64);
         self.running.push((who, bytes));
@@ -122,10 +119,7 @@ impl Origin {
 
     fn pass_time(&mut self, to: u64) {
         let bytes = self.sharing.rate() * to.saturating_sub(self.now) as f64;
-        if bytes > 0.0 {
-            self.sent.spread(self.now, to, bytes);
-            self.sent_in_period += bytes;
-        }
+        self.ledger.send(self.now, to, bytes);
         self.sharing.advance(to);
         self.now = self.now.max(to);
     }
@@ -135,23 +129,13 @@ impl Origin {
     pub fn finish(mut self, end: u64) -> OriginOutcome {
         self.pass_time(end);
         if self.next_step - STEP_MICROS < end {
-            self.instances.push(self.group.in_service());
-            self.open.push(self.sharing.open());
+            self.close_step();
         }
         let is_exact = self.running.is_empty() && !self.was_cancelled;
-        let bytes_series = self.sent.finish(end, is_exact.then_some(self.sent_whole));
-        let requests_series = self.requests.clone().finish(end);
+        let demand = self.demand.finish(end, None);
         OriginOutcome {
-            requests: requests_series.iter().sum(),
-            bytes: bytes_series.iter().sum(),
-            failed: 0,
-            connections_series: requests_series.clone(),
-            requests_series,
-            bytes_series,
-            demand_series: self.demand.finish(end, None),
-            instances_series: self.instances,
-            open_series: self.open,
             egress_bytes: 0,
+            ..self.ledger.finish(end, is_exact, self.group, demand)
         }
     }
 }

@@ -21,6 +21,15 @@ pub enum Standing {
     Over,
 }
 
+impl Standing {
+    /// Whether a poll counts. Those who have the update, or are about to, ask again for ever, release or not: they are
+    /// counted until the end of the window.
+    #[must_use]
+    pub fn poll_counts(self, is_in_window: bool) -> bool {
+        is_in_window || self == Self::Waiting
+    }
+}
+
 /// One device. Half of a cache line and a little: a million of them stay cheap to walk.
 #[derive(Clone, Debug)]
 pub struct Device {
@@ -62,7 +71,9 @@ pub struct Population {
     pub devices: Vec<Device>,
     /// Rates of the line classes, bit/s.
     pub rates: Vec<f64>,
-    /// Devices that may have the release at all and are not over yet.
+    /// Devices that may have the release at all.
+    pub may_have: u64,
+    /// Of these, who are not over yet.
     pub left: u64,
     seed: u64,
     abort_probability: f64,
@@ -88,14 +99,14 @@ impl Population {
         let artifacts = Alias::new(&shares);
         let mut dice = chance::stream(seed, Purpose::Fleet);
         let mut pop_dice = chance::stream(seed, Purpose::Pops);
-        let mut left = 0;
+        let mut may_have = 0;
         let devices = bases
             .into_iter()
             .map(|base| {
                 let (region, pop) = places.draw(&mut dice, &mut pop_dice);
                 let artifact = artifacts.sample(&mut dice);
                 let stage = arrivals.stage(&mut dice);
-                left += u64::from(arrivals.stage_opens(stage) != NEVER);
+                may_have += u64::from(arrivals.stage_opens(stage) != NEVER);
                 Device {
                     base,
                     remaining: scenario.release.artifacts[artifact].bytes,
@@ -116,7 +127,8 @@ impl Population {
         Self {
             devices,
             rates: lines::class_rates(&scenario.devices_line),
-            left,
+            may_have,
+            left: may_have,
             seed,
             abort_probability: scenario.transfer.abort_probability,
         }

@@ -3,6 +3,7 @@
 //! Owns target tracking on network out: a metric per period, an alarm that wants it high for a while, boot and warm-up,
 //! a slow way back. Never moves a byte; it is told what was sent and says what can be sent.
 
+use crate::fleet::outcome::ScaleIn;
 use crate::fleet::scenario::{OriginSettings, Transfer};
 
 /// The group.
@@ -112,6 +113,22 @@ impl Group {
         }
     }
 
+    /// Nothing is sent from `now` on: what the group still has until it is back at its minimum.
+    #[must_use]
+    pub fn scale_in(mut self, now: u64) -> ScaleIn {
+        let period = self.period_micros();
+        let mut over = ScaleIn::default();
+        let mut at = now;
+        // An alarm that rings once more is answered by what is in service already: the metric is zero.
+        while self.in_service > self.settings.instances_min.max(1) || !self.coming.is_empty() {
+            over.seconds += period / 1_000_000;
+            over.instance_seconds += self.in_service * period / 1_000_000;
+            at += period;
+            self.observe(at, 0.0);
+        }
+        over
+    }
+
     /// Instances that are ready by now serve. Those that still warm up count against what is wanted, so that one alarm
     /// is not answered twice.
     fn arrive(&mut self, now: u64) {
@@ -194,6 +211,29 @@ mod tests {
         let seen = run(&mut group, 200..=214, 0.0);
         assert_eq!(seen[13], 10);
         assert_eq!(seen[14], 2);
+    }
+
+    #[test]
+    fn it_is_paid_until_it_is_back_at_its_minimum() {
+        let mut group = Group::new(&settings());
+        assert_eq!(group.clone().scale_in(0), ScaleIn::default());
+        // Three serve, as above, and low periods begin anew.
+        run(&mut group, 1..=6, 200e6);
+        let over = group.scale_in(6 * 60_000_000);
+        assert_eq!((over.seconds, over.instance_seconds), (900, 2_700));
+    }
+
+    #[test]
+    fn instances_that_still_boot_are_waited_for() {
+        let mut group = Group::new(&settings());
+        run(&mut group, 1..=3, 200e6);
+        let over = group.scale_in(3 * 60_000_000);
+        // Two minutes of two, then three until the alarm: its low periods began with the silence, but none is taken away
+        // while others come.
+        assert_eq!(
+            (over.seconds, over.instance_seconds),
+            (900, 2 * 120 + 3 * 780)
+        );
     }
 
     #[test]

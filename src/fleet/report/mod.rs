@@ -13,9 +13,10 @@ mod plots;
 use markup::escaped;
 use plot::{Plot, Size};
 
-use super::comparison::{Comparison, Run, SWEEP_DEVICES};
+use super::comparison::{Comparison, Run};
 use super::cost::Prices;
 use super::engine::Engine;
+use super::engine::capacity::DEVICES_MAX;
 use super::parameters::{Basis, parameters};
 use super::rows::{ROWS, front_name, print_usd};
 use super::units::{print_count, print_duration};
@@ -175,9 +176,9 @@ fn figures(comparison: &Comparison, page: &mut String) {
             "hits",
             &plot,
             &format!(
-                "A sweep: every cache node, near and far, with this capacity, least recently used first, and at most {} \
-                 devices. AWS publishes neither capacity nor eviction.",
-                print_count(SWEEP_DEVICES),
+                "The requests for artifacts at the busiest POP, of a fleet of at most {}, replayed against one cache of each \
+                 size, least recently used first. AWS publishes neither capacity nor eviction.",
+                print_count(DEVICES_MAX),
             ),
         );
     }
@@ -190,8 +191,8 @@ fn figures(comparison: &Comparison, page: &mut String) {
         page,
         &bars.title,
         &[wide, narrow],
-        "Billed from the release to the end of the run, as the only traffic of its month: tiers begin at their most expensive, \
-         always-free amounts are taken off.",
+        "Billed from the release to the end of the run, and until the group is back at its minimum, as the only traffic of \
+         its month: tiers begin at their most expensive, always-free amounts are taken off.",
     );
 }
 

@@ -174,7 +174,7 @@ pub fn completion(comparison: &Comparison) -> Plot {
     }
 }
 
-/// Hit ratios against the capacity of a cache node; none when no sweep was run.
+/// Hit ratios against the capacity of the busiest POP's cache; none when nothing was replayed.
 #[must_use]
 pub fn hit_ratio(comparison: &Comparison) -> Option<Plot> {
     let run = comparison.with_edge()?;
@@ -193,14 +193,14 @@ pub fn hit_ratio(comparison: &Comparison) -> Option<Plot> {
     Some(Plot {
         title: "Hit ratio against cache size".to_owned(),
         description: format!(
-            "With {} a node, {:.2} % of bytes are hits; with {}, {:.2} %.",
+            "With {}, {:.2} % of the bytes that the busiest POP serves are hits; with {}, {:.2} %.",
             print_size(*least),
             sweep.first().map_or(0.0, |point| point.2 * 100.0),
             print_size(*most),
             sweep.last().map_or(0.0, |point| point.2 * 100.0),
         ),
         x: Axis {
-            label: "capacity of each cache node, logarithmic".to_owned(),
+            label: "capacity of the POP's cache, logarithmic".to_owned(),
             scale: Scale::Log,
             min: as_f64(*least).max(1.0),
             max: as_f64(*most).max(1.0),

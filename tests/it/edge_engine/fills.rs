@@ -39,9 +39,15 @@ async fn the_second_request_is_a_hit_with_an_age_and_the_same_bytes() {
         assert_eq!(origin.count(), 1);
         let stats = edge.stats();
         let len = len as u64;
-        assert_eq!((stats.hit_bytes, stats.fill_bytes), (len, len));
-        assert_eq!((stats.viewer_bytes, stats.origin_bytes), (2 * len, len));
-        assert_eq!((stats.origin_requests, stats.last_layer_misses), (1, 1));
+        assert_eq!((stats.books.hit_bytes, stats.books.fill_bytes), (len, len));
+        assert_eq!(
+            (stats.books.viewer_bytes, stats.origin_bytes),
+            (2 * len, len)
+        );
+        assert_eq!(
+            (stats.books.origin_requests, stats.books.last_layer_misses),
+            (1, 1)
+        );
     }
 }
 
@@ -63,11 +69,17 @@ async fn a_stale_object_is_confirmed_without_a_byte_of_body() {
     assert_eq!(hit.x_cache(), "Hit");
     let stats = edge.stats();
     assert_eq!(
-        (stats.last_layer_misses, stats.last_layer_refreshes),
+        (
+            stats.books.last_layer_misses,
+            stats.books.last_layer_refreshes
+        ),
         (1, 1)
     );
-    assert_eq!((stats.origin_requests, stats.origin_bytes), (2, 5000));
-    assert_eq!((stats.hit_bytes, stats.fill_bytes), (10_000, 5000));
+    assert_eq!((stats.books.origin_requests, stats.origin_bytes), (2, 5000));
+    assert_eq!(
+        (stats.books.hit_bytes, stats.books.fill_bytes),
+        (10_000, 5000)
+    );
 }
 
 /// A origin that holds the second half of its body back until the gate opens.
@@ -105,7 +117,7 @@ async fn a_hundred_simultaneous_requests_are_one_at_the_origin() {
         misses += usize::from(answer.x_cache() == "Miss");
     }
     assert_eq!((misses, origin.count()), (1, 1));
-    assert_eq!(edge.stats().fill_bytes, 100 * 200_000);
+    assert_eq!(edge.stats().books.fill_bytes, 100 * 200_000);
     assert_eq!(edge.get("/a").await.x_cache(), "Hit");
 }
 
@@ -200,7 +212,7 @@ async fn followers_may_be_made_to_wait_for_all_of_it() {
     let follower = follower.await.unwrap();
     assert_eq!(follower.x_cache(), "Hit");
     assert!(follower.body == body);
-    assert_eq!((origin.count(), edge.stats().hit_bytes), (1, 0));
+    assert_eq!((origin.count(), edge.stats().books.hit_bytes), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -301,5 +313,5 @@ async fn what_may_not_be_kept_is_asked_for_by_each_viewer() {
     bodies.sort();
     bodies.dedup();
     assert_eq!((bodies.len(), origin.count()), (10, 10));
-    assert_eq!(edge.stats().origin_requests, 10);
+    assert_eq!(edge.stats().books.origin_requests, 10);
 }

@@ -47,9 +47,12 @@ async fn a_range_is_fetched_in_aligned_blocks_and_then_hit() {
     assert_eq!(edge.get("/a").await.x_cache(), "Hit");
     let stats = edge.stats();
     assert_eq!(stats.origin_bytes, body.len() as u64, "each byte came once");
-    assert_eq!(stats.viewer_bytes, stats.hit_bytes + stats.fill_bytes);
     assert_eq!(
-        usize::try_from(stats.origin_requests).unwrap(),
+        stats.books.viewer_bytes,
+        stats.books.hit_bytes + stats.books.fill_bytes
+    );
+    assert_eq!(
+        usize::try_from(stats.books.origin_requests).unwrap(),
         origin.count()
     );
 }
@@ -259,7 +262,7 @@ async fn other_methods_go_to_the_origin_with_their_body_and_are_never_kept() {
         }
     }
     assert_eq!(origin.count(), 8);
-    assert_eq!(edge.stats().last_layer_misses, 8);
+    assert_eq!(edge.stats().books.last_layer_misses, 8);
     let refused = edge.send("GET", "/a", &[], b"body").await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN, "fact 24");
 }

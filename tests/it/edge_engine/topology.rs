@@ -33,7 +33,7 @@ async fn a_cold_object_costs_one_request_for_each_region_and_one_with_a_shield()
             assert_eq!(get_at(&edge, pop).await, "Hit", "{pop}");
         }
         let stats = edge.stats();
-        let asked = usize::try_from(stats.origin_requests).unwrap();
+        let asked = usize::try_from(stats.books.origin_requests).unwrap();
         assert_eq!(asked, origin.count());
         let extra = usize::try_from(stats.shield_requests).unwrap();
         if shield.is_some() {

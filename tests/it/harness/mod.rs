@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for something that should happen at once. Long, because it is only ever reached by a failure
 /// and the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks `look` every few milliseconds until it finds something; panics after `within`.
 #[track_caller]

@@ -34,6 +34,16 @@ impl Validators {
         self.is_strong() && self.etag == other.etag
     }
 
+    /// Whether who has `known` is answered 304: by tag if there is one, else by date (RFC 9110 §13.1.2).
+    #[must_use]
+    pub fn confirms(&self, known: &Self) -> bool {
+        match (&self.etag, &known.etag) {
+            (Some(here), Some(known)) => is_same_weak(here, known),
+            (None, Some(_)) => false,
+            (_, None) => self.last_modified.is_some() && self.last_modified == known.last_modified,
+        }
+    }
+
     /// Takes over what a 304 says of itself; what it leaves out stays.
     pub(super) fn update(&mut self, confirmed: &Self) {
         // RFC 9111 §4.3.4: a strong tag that is not ours is of other bytes, which it must not name from now on.
@@ -47,9 +57,7 @@ impl Validators {
     }
 
     fn is_strong(&self) -> bool {
-        self.etag
-            .as_ref()
-            .is_some_and(|etag| !etag.starts_with(b"W/"))
+        self.etag.as_ref().is_some_and(|etag| !is_weak(etag))
     }
 
     /// Whether the value of an `If-Range` still names this representation; if not, the whole object is the answer (T40).
@@ -58,7 +66,7 @@ impl Validators {
     #[must_use]
     pub fn satisfies_if_range(&self, value: &[u8]) -> bool {
         let value = value.trim_ascii();
-        if value.starts_with(b"W/") {
+        if is_weak(value) {
             return false;
         }
         let held = if value.starts_with(b"\"") {
@@ -68,6 +76,21 @@ impl Validators {
         };
         held.as_deref() == Some(value)
     }
+}
+
+const WEAK: &[u8] = b"W/";
+
+/// Whether a tag says that it names equivalent bytes only.
+#[must_use]
+pub fn is_weak(tag: &[u8]) -> bool {
+    tag.starts_with(WEAK)
+}
+
+/// Whether two tags are the same by the weak comparison (RFC 9110 §8.8.3.2), which a cached answer is confirmed by.
+#[must_use]
+pub fn is_same_weak(one: &[u8], other: &[u8]) -> bool {
+    let opaque = |tag| <[u8]>::strip_prefix(tag, WEAK).unwrap_or(tag);
+    opaque(one) == opaque(other)
 }
 
 /// The head of an answer from behind.

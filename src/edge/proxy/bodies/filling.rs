@@ -108,7 +108,7 @@ impl Filling {
             state.is_lost = true;
             std::mem::take(&mut state.waiting)
         };
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_values().for_each(Waker::wake);
     }
 
     fn window(&self) -> u64 {

@@ -6,17 +6,19 @@
 use rand::Rng;
 
 use super::super::Progress;
-use super::super::arrivals::{Arrivals, NEVER};
+use super::super::arrivals::Arrivals;
 use super::super::chance::{self, Dice, Purpose};
+use super::super::ledger::Ledger;
 use super::super::lines;
 use super::super::places::Places;
 use super::super::scaling::{self, Group};
-use super::super::series::{Flow, STEP_MICROS, Tally, percentiles};
+use super::super::series::STEP_MICROS;
+use super::super::updates::Updates;
 use super::demand::Demand;
 use super::downloads::{Downloads, Ended};
 use super::grid::Grid;
 use super::pauses::Pools;
-use crate::fleet::outcome::{FleetOutcome, OriginOutcome, Outcome};
+use crate::fleet::outcome::Outcome;
 use crate::fleet::scenario::{Curve, Scenario};
 
 /// Devices that failed together come back at so many times within their longest pause.
@@ -60,40 +62,19 @@ struct Run<'a> {
     stalled: Vec<u64>,
     stalled_now: u64,
     now: usize,
-    counts: Counts,
-}
-
-#[derive(Default)]
-struct Counts {
-    requests: Tally,
-    connections: Tally,
-    completions: Tally,
-    sent: Flow,
-    sent_whole: u64,
-    sent_in_period: f64,
-    failed: u64,
-    broken: u64,
-    updated: u64,
-    late: u64,
+    /// Devices that gave up for ever.
     over: u64,
-    last_done: u64,
-    instances: Vec<u64>,
-    open: Vec<u64>,
+    ledger: Ledger,
+    updates: Updates,
 }
 
-pub(super) fn run(scenario: &Scenario, seed: u64, progress: &dyn Progress) -> Outcome {
+pub(in super::super) fn run(scenario: &Scenario, seed: u64, progress: &dyn Progress) -> Outcome {
     let arrivals = Arrivals::new(&scenario.discovery, &scenario.regions, seed);
     let places = Places::new(&scenario.regions, None);
     let mut dice = chance::stream(seed, Purpose::Arrivals);
     let grid = Grid::new(scenario, &arrivals, places.region_shares(), &mut dice);
     let rates = lines::class_rates(&scenario.devices_line);
-    let excluded: f64 = arrivals
-        .stages
-        .iter()
-        .filter(|stage| stage.0 == NEVER)
-        .map(|stage| stage.1)
-        .sum();
-    let may_have = scenario.devices - chance::binomial(&mut dice, scenario.devices, excluded);
+    let may_have = arrivals.may_have(scenario.devices, &mut dice);
     let mut run = Run {
         shares: scenario.release.artifacts.iter().map(|a| a.share).collect(),
         downloads: Downloads::new(scenario, &rates, grid.step),
@@ -113,7 +94,9 @@ pub(super) fn run(scenario: &Scenario, seed: u64, progress: &dyn Progress) -> Ou
         scenario,
         dice,
         now: 0,
-        counts: Counts::default(),
+        over: 0,
+        ledger: Ledger::default(),
+        updates: Updates::new(scenario),
     };
     let end = run.go(may_have, progress);
     run.outcome(may_have, end)
@@ -127,16 +110,15 @@ impl Run<'_> {
         for step in 0..self.grid.steps {
             self.now = step;
             let at = step as u64 * self.grid.step;
-            let left = may_have.saturating_sub(self.counts.updated + self.counts.over);
-            if left == 0 && at >= window.max(self.counts.last_done) {
+            let left = may_have.saturating_sub(self.updates.updated + self.over);
+            if left == 0 && at >= window.max(self.updates.last_done) {
                 self.close_step(!at.is_multiple_of(STEP_MICROS));
                 return at;
             }
             self.step(at);
             let end = at + self.grid.step;
             if end / period > at / period {
-                let sent = std::mem::take(&mut self.counts.sent_in_period);
-                self.group.observe(end, sent);
+                self.group.observe(end, self.ledger.take_period());
             }
             self.close_step(end.is_multiple_of(STEP_MICROS));
             if end.is_multiple_of(STEP_MICROS) {
@@ -150,10 +132,8 @@ impl Run<'_> {
 
     fn close_step(&mut self, is_whole: bool) {
         if is_whole {
-            self.counts.instances.push(self.group.in_service());
-            self.counts
-                .open
-                .push(self.downloads.open() + self.stalled_now);
+            let open = self.downloads.open() + self.stalled_now;
+            self.ledger.close_step(self.group.in_service(), open);
         }
     }
 
@@ -191,7 +171,7 @@ impl Run<'_> {
         for end in ended {
             self.ended(at, end);
         }
-        self.counts.connections.add(at, asking.asks + again);
+        self.ledger.connections.add(at, asking.asks + again);
 
         // The chance that an instance has room: for a request in its second, and for a connection.
         let in_time = self.group.requests_per_second() * seconds;
@@ -235,17 +215,16 @@ impl Run<'_> {
         }
         sent += self.begin(asking.learners, at_once, others, begun);
         self.downloads.settle(capacity, sent);
-        self.counts.sent.spread(at, at + self.grid.step, sent);
-        self.counts.sent_in_period += sent;
+        self.ledger.send(at, at + self.grid.step, sent);
     }
 
     /// Channel documents; says their bytes.
     fn channel(&mut self, at: u64, asks: u64, chance: f64) -> f64 {
         let answered = chance::binomial(&mut self.dice, asks, chance);
-        self.counts.requests.add(at, asks);
-        self.counts.failed += asks - answered;
+        self.ledger.requests.add(at, asks);
+        self.ledger.failed += asks - answered;
         let bytes = answered * self.scenario.release.channel_bytes;
-        self.counts.sent_whole += bytes;
+        self.ledger.sent_whole += bytes;
         bytes as f64
     }
 
@@ -254,10 +233,10 @@ impl Run<'_> {
         if retry.count == 0 {
             return 0;
         }
-        self.counts.requests.add(at, retry.count);
+        self.ledger.requests.add(at, retry.count);
         let accepted = chance::binomial(&mut self.dice, retry.count, chance);
         let refused = retry.count - accepted;
-        self.counts.failed += refused;
+        self.ledger.failed += refused;
         self.fail(Retry {
             failures: retry.failures + 1,
             count: refused,
@@ -304,8 +283,8 @@ impl Run<'_> {
         if retry.count == 0 {
             return;
         }
-        self.counts.failed += retry.count;
-        self.counts.broken += retry.count;
+        self.ledger.failed += retry.count;
+        self.updates.broken += retry.count;
         let timeout = self.scenario.transfer.stall_timeout.as_micros() as u64;
         let over = self.now + (timeout / self.grid.step).max(1) as usize;
         self.stalled_now += retry.count;
@@ -337,7 +316,7 @@ impl Run<'_> {
         let period = match self.scenario.discovery.curve {
             Curve::PhaseRandom { period, .. } | Curve::Cron { period, .. } => period,
             Curve::Ramp { .. } => {
-                self.counts.over += retry.count;
+                self.over += retry.count;
                 return;
             }
         };
@@ -378,62 +357,31 @@ impl Run<'_> {
 
     /// Some attempts are over.
     fn ended(&mut self, at: u64, end: Ended) {
-        self.counts.sent_whole += end.brought;
+        self.ledger.sent_whole += end.brought;
         let count = end.cohort.count;
         if let Some(range) = self.scenario.transfer.range_bytes {
             let each = (end.brought / count)
                 .div_ceil(range.max(1))
                 .saturating_sub(1);
             let began = u64::from(end.started) * self.grid.step;
-            self.counts.requests.follow(began, at, each, count);
+            self.ledger.requests.follow(began, at, each, count);
         }
         if end.cohort.needed > 0 {
-            self.counts.broken += count;
+            self.updates.broken += count;
             self.downloads.pause(end.cohort, &mut self.dice);
             return;
         }
-        self.counts.updated += count;
-        self.counts.completions.add(at, count);
-        self.counts.last_done = at + self.grid.step;
         let took = at - u64::from(end.cohort.learned) * self.grid.step;
-        if took > self.scenario.transfer.late_after.as_micros() as u64 {
-            self.counts.late += count;
-        }
+        let span = (at, at + self.grid.step);
+        self.updates.done_after(span, count, took);
     }
 
     fn outcome(self, may_have: u64, end: u64) -> Outcome {
-        let counts = self.counts;
-        let is_exact = self.downloads.open() == 0;
-        let bytes_series = counts
-            .sent
-            .finish(end, is_exact.then_some(counts.sent_whole));
-        let bytes: u64 = bytes_series.iter().sum();
-        let completions_series = counts.completions.finish(end);
+        let all_over = self.downloads.open() == 0;
+        let demand = self.demand.finish(end);
         Outcome {
-            origin: OriginOutcome {
-                requests: counts.requests.sum(),
-                bytes,
-                failed: counts.failed,
-                requests_series: counts.requests.finish(end),
-                bytes_series,
-                demand_series: self.demand.finish(end),
-                instances_series: counts.instances,
-                connections_series: counts.connections.finish(end),
-                open_series: counts.open,
-                egress_bytes: bytes,
-            },
-            fleet: FleetOutcome {
-                updated: counts.updated,
-                failed: may_have.saturating_sub(counts.updated),
-                late: counts.late,
-                broken_attempts: counts.broken,
-                percentiles_s: percentiles(
-                    &completions_series,
-                    self.scenario.devices,
-                    [0.5, 0.9, 0.99],
-                ),
-                completions_series,
-            },
+            origin: self.ledger.finish(end, all_over, self.group, demand),
+            fleet: self.updates.finish(end, may_have),
             ..Outcome::default()
         }
     }

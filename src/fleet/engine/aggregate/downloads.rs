@@ -4,8 +4,7 @@
 //! what its devices still need. Never decides who may begin: `direct.rs` does. A download of a class ends when the class's
 //! virtual time reaches its mark, as in `sharing.rs`.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::VecDeque;
 
 use rand::Rng;
 
@@ -29,12 +28,10 @@ pub struct Cohort {
     pub learned: u32,
 }
 
-/// Attempts that end at about the same virtual time are one: to this share of the smallest artifact.
+/// Attempts that end at about the same virtual time are one: to this share of the smallest artifact …
 const MARKS_PER_ARTIFACT: f64 = 256.0;
-
-/// Which attempts are one: their mark's part of the virtual time, the artifact, whether they will be cut, and when they
-/// began where that matters. Sorts by the mark.
-type Alike = (u64, u16, bool, u32);
+/// … but the largest one has so many parts at most, because each has its place in memory: half a megabyte a class.
+const PARTS_MAX: f64 = 20_000.0;
 
 /// Attempts that run.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -46,6 +43,31 @@ struct Running {
     brings: u64,
     /// When one of them began, in steps.
     started: u32,
+}
+
+impl Running {
+    fn mark(&self) -> f64 {
+        self.marks / self.cohort.count as f64
+    }
+
+    /// Whether attempts that end at about the same time are one: those who fetch the same, are both cut or not, and began
+    /// together where that matters.
+    fn is_like(&self, other: &Self, has_ranges: bool) -> bool {
+        self.cohort.artifact == other.cohort.artifact
+            && (self.cohort.needed > 0) == (other.cohort.needed > 0)
+            && (self.started == other.started || !has_ranges)
+    }
+
+    fn join(&mut self, other: &Self, dice: &mut Dice) {
+        self.marks += other.marks;
+        self.brings += other.brings;
+        self.cohort.count += other.cohort.count;
+        self.cohort.needed += other.cohort.needed;
+        if chance::is_one_of(dice, other.cohort.count, self.cohort.count) {
+            self.cohort.learned = other.cohort.learned;
+            self.started = other.started;
+        }
+    }
 }
 
 /// What an attempt left behind when it ended.
@@ -65,8 +87,33 @@ struct Class {
     virtual_bytes: f64,
     /// The virtual time in the middle of the step that runs: when those who begin in it begin, on average.
     middle: f64,
-    running: BTreeMap<Alike, Running>,
+    /// By the part of the virtual time that their mark is in, from the first one that is not over.
+    running: VecDeque<Vec<Running>>,
+    first: u64,
     open: u64,
+}
+
+impl Class {
+    /// Takes whoever has all bytes by the virtual time `to`.
+    fn take_done(&mut self, to: f64, quantum: f64, mut each: impl FnMut(Running)) {
+        let last = (to / quantum) as u64;
+        while let Some(part) = self.running.front_mut() {
+            let mut at = 0;
+            while at < part.len() {
+                if part[at].mark() <= to {
+                    each(part.remove(at));
+                } else {
+                    at += 1;
+                }
+            }
+            if !part.is_empty() || self.first >= last {
+                return;
+            }
+            self.running.pop_front();
+            self.first += 1;
+        }
+        self.first = last;
+    }
 }
 
 /// All downloads.
@@ -96,16 +143,18 @@ impl Downloads {
                 line: bps / 8e6,
                 virtual_bytes: 0.0,
                 middle: 0.0,
-                running: BTreeMap::new(),
+                running: VecDeque::new(),
+                first: 0,
                 open: 0,
             })
             .collect();
         let sizes: Vec<u64> = scenario.release.artifacts.iter().map(|a| a.bytes).collect();
         let smallest = sizes.iter().copied().min().unwrap_or(1).max(1);
+        let largest = sizes.iter().copied().max().unwrap_or(1).max(1);
         Self {
             classes,
             step,
-            quantum: smallest as f64 / MARKS_PER_ARTIFACT,
+            quantum: (smallest as f64 / MARKS_PER_ARTIFACT).max(largest as f64 / PARTS_MAX),
             has_ranges: scenario.transfer.range_bytes.is_some(),
             cut_probability: scenario.transfer.abort_probability,
             pauses: Pauses::new(scenario, step),
@@ -140,20 +189,17 @@ impl Downloads {
             class.middle = 0.5 * (from + to);
             class.virtual_bytes = to;
             sent += class.open as f64 * (to - from);
-            while let Some(first) = class.running.first_entry() {
-                let mark = first.get().marks / first.get().cohort.count as f64;
-                if mark > to {
-                    break;
-                }
-                let run = first.remove();
-                class.open -= run.cohort.count;
-                sent -= run.cohort.count as f64 * (to - mark);
+            let mut done = 0;
+            class.take_done(to, self.quantum, |run| {
+                done += run.cohort.count;
+                sent -= run.cohort.count as f64 * (to - run.mark());
                 ended(Ended {
                     cohort: run.cohort,
                     brought: run.brings,
                     started: run.started,
                 });
-            }
+            });
+            class.open -= done;
         }
         self.is_saturated = level.is_finite();
         sent
@@ -227,30 +273,22 @@ impl Downloads {
         let class = &mut self.classes[usize::from(cohort.class)];
         let mark = class.middle + brings as f64 / cohort.count as f64;
         class.open += cohort.count;
-        let began = if self.has_ranges { started } else { 0 };
-        let is_cut = cohort.needed > 0;
-        let part = (mark / self.quantum) as u64;
-        let marks = mark * cohort.count as f64;
-        match class.running.entry((part, cohort.artifact, is_cut, began)) {
-            Entry::Vacant(entry) => {
-                entry.insert(Running {
-                    marks,
-                    cohort,
-                    brings,
-                    started,
-                });
-            }
-            Entry::Occupied(entry) => {
-                let alike = entry.into_mut();
-                alike.marks += marks;
-                alike.brings += brings;
-                alike.cohort.count += cohort.count;
-                alike.cohort.needed += cohort.needed;
-                if chance::is_one_of(dice, cohort.count, alike.cohort.count) {
-                    alike.cohort.learned = cohort.learned;
-                    alike.started = started;
-                }
-            }
+        let run = Running {
+            marks: mark * cohort.count as f64,
+            cohort,
+            brings,
+            started,
+        };
+        let part = ((mark / self.quantum) as u64).saturating_sub(class.first) as usize;
+        if part >= class.running.len() {
+            class.running.resize_with(part + 1, Vec::new);
+        }
+        let there = &mut class.running[part];
+        // Those who began together were added last.
+        let mut alike = there.iter_mut().rev();
+        match alike.find(|other| other.is_like(&run, self.has_ranges)) {
+            Some(other) => other.join(&run, dice),
+            None => there.push(run),
         }
         // More than it needs, when it ends within the step: the next step takes the rest back.
         cohort.count as f64 * (class.virtual_bytes - class.middle)

@@ -4,16 +4,16 @@
 //! cache (`visits.rs`), which go through the same policy caches as in the exact run. Never counts a hit one by one.
 
 use super::super::Progress;
-use super::super::arrivals::{Arrivals, NEVER};
+use super::super::arrivals::Arrivals;
 use super::super::chance::{self, Dice, Purpose};
 use super::super::lines;
 use super::super::network::Network;
 use super::super::places::Places;
-use super::super::series::{Tally, percentiles};
+use super::super::updates::Updates;
 use super::grid::Grid;
 use super::journeys::Journeys;
 use super::visits::Visits;
-use crate::fleet::outcome::{FleetOutcome, Front, Outcome};
+use crate::fleet::outcome::{Front, Outcome};
 use crate::fleet::scenario::Scenario;
 
 struct Run<'a> {
@@ -27,12 +27,10 @@ struct Run<'a> {
     kinds: Vec<u64>,
     now: usize,
     asks: u64,
-    completions: Tally,
-    updated: u64,
-    last_done: u64,
+    updates: Updates,
 }
 
-pub(super) fn run(
+pub(in super::super) fn run(
     scenario: &Scenario,
     front: Front,
     seed: u64,
@@ -46,13 +44,7 @@ pub(super) fn run(
     let mut dice = chance::stream(seed, Purpose::Arrivals);
     let grid = Grid::new(scenario, &arrivals, places.region_shares(), &mut dice);
     let rates = lines::class_rates(&scenario.devices_line);
-    let excluded: f64 = arrivals
-        .stages
-        .iter()
-        .filter(|stage| stage.0 == NEVER)
-        .map(|stage| stage.1)
-        .sum();
-    let may_have = scenario.devices - chance::binomial(&mut dice, scenario.devices, excluded);
+    let may_have = arrivals.may_have(scenario.devices, &mut dice);
     let journeys = Journeys::new(scenario, &rates, grid.step, grid.steps);
     let edge_dice = chance::stream(seed, Purpose::Edge);
     let mut run = Run {
@@ -66,9 +58,7 @@ pub(super) fn run(
         network,
         now: 0,
         asks: 0,
-        completions: Tally::default(),
-        updated: 0,
-        last_done: 0,
+        updates: Updates::new(scenario),
     };
     let end = run.go(may_have, progress);
     run.outcome(may_have, end, &places)
@@ -80,8 +70,8 @@ impl Run<'_> {
         for step in 0..self.grid.steps {
             self.now = step;
             let at = step as u64 * self.grid.step;
-            let left = may_have.saturating_sub(self.updated);
-            if left == 0 && at >= window.max(self.last_done) {
+            let left = may_have.saturating_sub(self.updates.updated);
+            if left == 0 && at >= window.max(self.updates.last_done) {
                 return at;
             }
             self.caches(at + self.grid.step);
@@ -126,28 +116,13 @@ impl Run<'_> {
         self.journeys.begin(self.now, &self.kinds, &mut self.dice);
         // After those who begin: a fast line is through before its step is.
         let done = self.journeys.pass(self.now, &mut self.dice);
-        if done > 0 {
-            self.updated += done;
-            self.completions.add(at, done);
-            self.last_done = at + self.grid.step;
-        }
+        self.updates.done((at, at + self.grid.step), done);
     }
 
-    fn outcome(self, may_have: u64, end: u64, places: &Places) -> Outcome {
+    fn outcome(mut self, may_have: u64, end: u64, places: &Places) -> Outcome {
         let counts = self.journeys.counts;
-        let completions_series = self.completions.finish(end);
-        let fleet = FleetOutcome {
-            updated: self.updated,
-            failed: may_have.saturating_sub(self.updated),
-            late: counts.late,
-            broken_attempts: counts.broken,
-            percentiles_s: percentiles(
-                &completions_series,
-                self.scenario.devices,
-                [0.5, 0.9, 0.99],
-            ),
-            completions_series,
-        };
+        self.updates.late = counts.late;
+        self.updates.broken = counts.broken;
         let requests = self.asks + counts.requests;
         let bytes = self.asks * self.scenario.release.channel_bytes + counts.bytes;
         let served = by_pop(places, requests, bytes);
@@ -156,7 +131,7 @@ impl Run<'_> {
         Outcome {
             origin,
             edge,
-            fleet,
+            fleet: self.updates.finish(end, may_have),
         }
     }
 }

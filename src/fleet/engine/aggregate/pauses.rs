@@ -9,7 +9,7 @@ use super::downloads::Cohort;
 use crate::fleet::scenario::{Line, Scenario};
 
 /// Devices that need about as much, to this share of an artifact, are one pool.
-const PARTS: usize = 4;
+const PARTS: usize = 2;
 /// A pool is looked at so many times per mean pause: that leaves a mean within 1 %, because who begins to pause does so
 /// half a look before the first one.
 const LOOKS_PER_MEAN: u64 = 4;

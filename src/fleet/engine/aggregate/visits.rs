@@ -7,12 +7,10 @@
 //! With ranges, the node's parts grow at the pace of whoever is ahead. Only a device on a faster line than those before
 //! it can get ahead, so only such ones are followed.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use rand::Rng;
 use rustc_hash::FxHashMap;
 
+use super::super::calendar::Calendar;
 use super::super::chance::{self, Dice};
 use super::super::network::{Arrived, Asked, CHANNEL, Fill, Network, Notice};
 use super::super::places::Places;
@@ -120,7 +118,7 @@ pub struct Visits<'a> {
     /// By node and object: which regions' devices ask here, and how many of them.
     mixes: Vec<Vec<(usize, f64)>>,
     objects: usize,
-    events: BinaryHeap<Reverse<(u64, u32, u32, What)>>,
+    events: Calendar<(u32, u32, What)>,
     ahead: FxHashMap<u32, Ahead>,
     next_ahead: u32,
     /// Since when a fill of a node runs.
@@ -172,7 +170,7 @@ impl<'a> Visits<'a> {
             learns: Integral::new(grid.step, (0..regions).map(|at| grid.learn(at).to_vec())),
             mixes,
             objects,
-            events: BinaryHeap::new(),
+            events: Calendar::new(grid.step * grid.steps as u64),
             ahead: FxHashMap::default(),
             next_ahead: 0,
             since: FxHashMap::default(),
@@ -191,13 +189,13 @@ impl<'a> Visits<'a> {
 
     /// When the next visit is.
     #[must_use]
-    pub fn next_at(&self) -> u64 {
-        self.events.peek().map_or(u64::MAX, |event| event.0.0)
+    pub fn next_at(&mut self) -> u64 {
+        self.events.next_at().unwrap_or(u64::MAX)
     }
 
     /// Lets the next visit happen.
     pub fn happen(&mut self, network: &mut Network<'_>) {
-        let Some(Reverse((now, node, object, what))) = self.events.pop() else {
+        let Some((now, (node, object, what))) = self.events.pop() else {
             return;
         };
         match what {
@@ -289,20 +287,18 @@ impl<'a> Visits<'a> {
         let value = integral.until(mix, after) + gap;
         if let Some(at) = integral.when(mix, value, after) {
             let visit = What::Visit(self.drawn[place]);
-            self.events
-                .push(Reverse((at.max(after), node, object, visit)));
+            self.events.push(at.max(after), (node, object, visit));
         }
     }
 
     fn channel(&mut self, network: &mut Network<'_>, node: u32, now: u64) {
-        match network.ask(node, CHANNEL, Want::Whole, now) {
-            // Without room for everything nothing is sure, and every visit is made.
-            Asked::Here => {
-                let after = now.max(network.sure_until(node, CHANNEL));
-                self.plan(node, CHANNEL, after);
-            }
+        let asked = network.ask(node, CHANNEL, Want::Whole, now);
+        let sure = network.sure_until(node, CHANNEL);
+        match asked {
             // The refresh behind it tells when it is over.
-            Asked::HereButStale => {}
+            Asked::HereButStale if sure <= now => {}
+            // Without room for everything nothing is sure, and every visit is made.
+            Asked::Here | Asked::HereButStale => self.plan(node, CHANNEL, now.max(sure)),
             Asked::Coming { fill, .. } => {
                 self.since.entry(fill).or_insert(now);
             }
@@ -381,8 +377,8 @@ impl<'a> Visits<'a> {
         ahead.until = until;
         if range.is_some() || until < size {
             let took = (until - first) as f64 * 8e6 / self.rates[ahead.class];
-            let event = (now + took as u64, node, object, What::Got(who));
-            self.events.push(Reverse(event));
+            let got = (node, object, What::Got(who));
+            self.events.push(now + took as u64, got);
         }
     }
 

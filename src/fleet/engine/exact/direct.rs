@@ -6,16 +6,18 @@
 use rand::Rng;
 
 use super::super::Progress;
-use super::super::arrivals::{Arrivals, NEVER};
+use super::super::arrivals::Arrivals;
 use super::super::calendar::Calendar;
 use super::super::chance::{self, Dice, Purpose};
+use super::super::ledger::Ledger;
 use super::super::places::Places;
 use super::super::population::{NOT_YET, Population, Standing};
 use super::super::scaling::{self, Group};
-use super::super::series::{Flow, STEP_MICROS, Tally, percentiles};
+use super::super::series::{Flow, STEP_MICROS};
 use super::super::sharing::Sharing;
-use super::next_poll;
-use crate::fleet::outcome::{FleetOutcome, OriginOutcome, Outcome};
+use super::super::updates::Updates;
+use super::{next_poll, second_ask};
+use crate::fleet::outcome::Outcome;
 use crate::fleet::scenario::Scenario;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,30 +45,12 @@ struct Run<'a> {
     second: (u64, u64),
     /// Connections that get nothing.
     stalled: u64,
-    counts: Counts,
-}
-
-/// What is counted on the way.
-#[derive(Default)]
-struct Counts {
-    requests: Tally,
-    connections: Tally,
-    completions: Tally,
-    sent: Flow,
+    ledger: Ledger,
     demand: Flow,
-    /// Bytes of attempts that ended and of channel documents: exact, where the flows are sums of fractions.
-    sent_whole: u64,
-    sent_in_period: f64,
-    failed: u64,
-    broken: u64,
-    updated: u64,
-    late: u64,
-    last_done: u64,
-    instances: Vec<u64>,
-    open: Vec<u64>,
+    updates: Updates,
 }
 
-pub(super) fn run(scenario: &Scenario, seed: u64, progress: &dyn Progress) -> Outcome {
+pub(in super::super) fn run(scenario: &Scenario, seed: u64, progress: &dyn Progress) -> Outcome {
     let arrivals = Arrivals::new(&scenario.discovery, &scenario.regions, seed);
     let places = Places::new(&scenario.regions, None);
     let fleet = Population::new(scenario, &arrivals, &places, seed);
@@ -85,7 +69,9 @@ pub(super) fn run(scenario: &Scenario, seed: u64, progress: &dyn Progress) -> Ou
         now: 0,
         second: (0, 0),
         stalled: 0,
-        counts: Counts::default(),
+        ledger: Ledger::default(),
+        demand: Flow::default(),
+        updates: Updates::new(scenario),
     };
     run.plan();
     let end = run.go(progress);
@@ -116,7 +102,7 @@ impl Run<'_> {
             let next = [event_at, end_at, Some(tick)].into_iter().flatten().min();
             let next = next.unwrap_or(tick);
             let over = if self.fleet.left == 0 {
-                self.window.max(self.counts.last_done).min(self.horizon)
+                self.window.max(self.updates.last_done).min(self.horizon)
             } else {
                 self.horizon
             };
@@ -136,8 +122,7 @@ impl Run<'_> {
                 }
             } else {
                 if next_metric == next {
-                    let sent = std::mem::take(&mut self.counts.sent_in_period);
-                    self.group.observe(next, sent);
+                    self.group.observe(next, self.ledger.take_period());
                     self.sharing.set_capacity(self.group.bytes_per_second());
                     next_metric += period;
                 }
@@ -152,27 +137,23 @@ impl Run<'_> {
 
     fn close_step(&mut self, is_open: bool) {
         if is_open {
-            self.counts.instances.push(self.group.in_service());
-            self.counts.open.push(self.sharing.open() + self.stalled);
+            let open = self.sharing.open() + self.stalled;
+            self.ledger.close_step(self.group.in_service(), open);
         }
     }
 
     fn pass_time(&mut self, to: u64) {
         let bytes = self.sharing.rate() * (to - self.now) as f64;
-        if bytes > 0.0 {
-            self.counts.sent.spread(self.now, to, bytes);
-            self.counts.sent_in_period += bytes;
-        }
+        self.ledger.send(self.now, to, bytes);
         self.sharing.advance(to);
         self.now = to;
     }
 
-    /// Its period is over. Those who have the update, or are about to, ask again for ever, release or not: they are
-    /// counted until the end of the window.
+    /// Its period is over.
     fn poll(&mut self, who: u32) {
         let device = &self.fleet.devices[who as usize];
         let (region, standing) = (device.region, device.standing);
-        let is_counted = self.now <= self.window || standing == Standing::Waiting;
+        let is_counted = standing.poll_counts(self.now <= self.window);
         if is_counted || standing == Standing::Busy {
             self.next_poll(who);
         }
@@ -186,12 +167,12 @@ impl Run<'_> {
             What::Poll => self.poll(who),
             What::Push => self.check(who),
             What::Again => {
-                self.counts.connections.add(self.now, 1);
+                self.ledger.connections.add(self.now, 1);
                 self.download(who);
             }
             What::Stalled => {
                 self.stalled -= 1;
-                self.counts.broken += 1;
+                self.updates.broken += 1;
                 self.fail(who);
             }
         }
@@ -205,14 +186,12 @@ impl Run<'_> {
 
     /// Asks for the channel document, and acts on it.
     fn check(&mut self, who: u32) {
-        self.counts.connections.add(self.now, 1);
+        self.ledger.connections.add(self.now, 1);
         let answered = self.request();
         let bytes = self.scenario.release.channel_bytes;
-        self.counts.demand.add(self.now, bytes as f64);
+        self.demand.add(self.now, bytes as f64);
         if answered {
-            self.counts.sent_whole += bytes;
-            self.counts.sent_in_period += bytes as f64;
-            self.counts.sent.add(self.now, bytes as f64);
+            self.ledger.answer(self.now, bytes);
         }
         let device = &mut self.fleet.devices[who as usize];
         if device.standing != Standing::Waiting {
@@ -220,10 +199,7 @@ impl Run<'_> {
         }
         let opens = self.arrivals.stage_opens(device.stage);
         if opens > self.now {
-            if !self.arrivals.polls_go_on() && device.poll == 1 {
-                device.poll += 1;
-                let stage = device.stage;
-                let at = self.arrivals.second_ask(stage, &mut self.dice);
+            if let Some(at) = second_ask(device, &self.arrivals, &mut self.dice) {
                 self.calendar.push(at, (who, What::Push));
             }
             return;
@@ -251,7 +227,7 @@ impl Run<'_> {
                 .fleet
                 .attempt(who, number, left, &self.scenario.transfer);
             let until = at + self.fleet.micros(class, attempt.bytes);
-            self.counts.demand.spread(at, until, attempt.bytes as f64);
+            self.demand.spread(at, until, attempt.bytes as f64);
             let Some(pause) = attempt.cut else {
                 return;
             };
@@ -263,7 +239,7 @@ impl Run<'_> {
 
     /// One request arrives at the load balancer; whether an instance answers it.
     fn request(&mut self) -> bool {
-        self.counts.requests.add(self.now, 1);
+        self.ledger.requests.add(self.now, 1);
         let second = self.now / 1_000_000;
         if self.second.0 != second {
             self.second = (second, 0);
@@ -272,7 +248,7 @@ impl Run<'_> {
         let has_room = self.second.1 as f64 <= self.group.requests_per_second()
             && self.sharing.open() + self.stalled < self.group.connections_max();
         if !has_room {
-            self.counts.failed += 1;
+            self.ledger.failed += 1;
         }
         has_room
     }
@@ -286,7 +262,7 @@ impl Run<'_> {
         let shared = (self.sharing.open() + 1) as f64 * scaling::STALL_BYTES_PER_SECOND;
         if shared > self.group.bytes_per_second() {
             // Its first packets are lost in full queues, again and again.
-            self.counts.failed += 1;
+            self.ledger.failed += 1;
             self.stalled += 1;
             let timeout = self.scenario.transfer.stall_timeout.as_micros() as u64;
             self.calendar.push(self.now + timeout, (who, What::Stalled));
@@ -310,11 +286,11 @@ impl Run<'_> {
         let attempt = self
             .fleet
             .attempt(who, number, remaining, &self.scenario.transfer);
-        self.counts.sent_whole += attempt.bytes;
+        self.ledger.sent_whole += attempt.bytes;
         if let Some(range) = self.scenario.transfer.range_bytes {
             // The first range was counted when it asked; the others follow on its connection, one after the other.
             let more = attempt.bytes.div_ceil(range.max(1)).saturating_sub(1);
-            self.counts
+            self.ledger
                 .requests
                 .follow(device.started, self.now, more, 1);
         }
@@ -322,17 +298,14 @@ impl Run<'_> {
         device.remaining -= attempt.bytes;
         device.attempt += 1;
         if let Some(pause) = attempt.cut {
-            self.counts.broken += 1;
+            self.updates.broken += 1;
             self.calendar.push(self.now + pause, (who, What::Again));
             return;
         }
         device.standing = Standing::Over;
         self.fleet.left -= 1;
-        self.counts.updated += 1;
-        self.counts.completions.add(self.now, 1);
-        self.counts.last_done = self.now;
         let took = self.now - device.learned;
-        self.counts.late += u64::from(took > self.scenario.transfer.late_after.as_micros() as u64);
+        self.updates.done_after((self.now, self.now), 1, took);
     }
 
     /// Refused, or nothing came: later again, or given up until the next poll.
@@ -355,44 +328,11 @@ impl Run<'_> {
     }
 
     fn outcome(self, end: u64) -> Outcome {
-        let counts = self.counts;
-        let running = self.sharing.open() > 0;
-        let bytes_series = counts
-            .sent
-            .finish(end, (!running).then_some(counts.sent_whole));
-        let bytes: u64 = bytes_series.iter().sum();
-        let completions_series = counts.completions.finish(end);
-        let may_have = self
-            .fleet
-            .devices
-            .iter()
-            .filter(|device| self.arrivals.stage_opens(device.stage) != NEVER)
-            .count() as u64;
+        let all_over = self.sharing.open() == 0;
+        let demand = self.demand.finish(end, None);
         Outcome {
-            origin: OriginOutcome {
-                requests: counts.requests.sum(),
-                bytes,
-                failed: counts.failed,
-                requests_series: counts.requests.finish(end),
-                bytes_series,
-                demand_series: counts.demand.finish(end, None),
-                instances_series: counts.instances,
-                connections_series: counts.connections.finish(end),
-                open_series: counts.open,
-                egress_bytes: bytes,
-            },
-            fleet: FleetOutcome {
-                updated: counts.updated,
-                failed: may_have - counts.updated,
-                late: counts.late,
-                broken_attempts: counts.broken,
-                percentiles_s: percentiles(
-                    &completions_series,
-                    self.scenario.devices,
-                    [0.5, 0.9, 0.99],
-                ),
-                completions_series,
-            },
+            origin: self.ledger.finish(end, all_over, self.group, demand),
+            fleet: self.updates.finish(end, self.fleet.may_have),
             ..Outcome::default()
         }
     }

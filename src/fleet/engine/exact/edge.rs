@@ -7,16 +7,16 @@
 use rustc_hash::FxHashMap;
 
 use super::super::Progress;
-use super::super::arrivals::{Arrivals, NEVER};
+use super::super::arrivals::Arrivals;
 use super::super::calendar::Calendar;
 use super::super::chance::{self, Dice, Purpose};
 use super::super::network::{Arrived, Asked, CHANNEL, Fill, Network, Notice};
 use super::super::places::Places;
 use super::super::population::{NOT_YET, Population, Standing};
-use super::super::series::{Tally, percentiles};
-use super::next_poll;
+use super::super::updates::Updates;
+use super::{next_poll, second_ask};
 use crate::edge::policy::cache::Want;
-use crate::fleet::outcome::{FleetOutcome, Front, Outcome};
+use crate::fleet::outcome::{Front, Outcome};
 use crate::fleet::scenario::Scenario;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -64,14 +64,10 @@ struct Run<'a> {
     waiting: FxHashMap<Fill, Vec<Waiting>>,
     /// Requests and bytes by POP.
     served: Vec<(u64, u64)>,
-    completions: Tally,
-    broken: u64,
-    updated: u64,
-    late: u64,
-    last_done: u64,
+    updates: Updates,
 }
 
-pub(super) fn run(
+pub(in super::super) fn run(
     scenario: &Scenario,
     front: Front,
     seed: u64,
@@ -97,11 +93,7 @@ pub(super) fn run(
         now: 0,
         journeys: FxHashMap::default(),
         waiting: FxHashMap::default(),
-        completions: Tally::default(),
-        broken: 0,
-        updated: 0,
-        late: 0,
-        last_done: 0,
+        updates: Updates::new(scenario),
     };
     for who in 0..run.fleet.devices.len() as u32 {
         next_poll(&mut run.fleet, &run.arrivals, who, |at| {
@@ -126,7 +118,7 @@ impl Run<'_> {
             let network_at = self.network.next_at();
             let next = event_at.min(network_at);
             let over = if self.fleet.left == 0 {
-                self.window.max(self.last_done).min(self.horizon)
+                self.window.max(self.updates.last_done).min(self.horizon)
             } else {
                 self.horizon
             };
@@ -149,12 +141,11 @@ impl Run<'_> {
         }
     }
 
-    /// Its period is over. Those who have the update, or are about to, ask again for ever, release or not: they are
-    /// counted until the end of the window.
+    /// Its period is over.
     fn poll(&mut self, who: u32) {
         let device = &self.fleet.devices[who as usize];
         let (region, standing) = (device.region, device.standing);
-        let is_counted = self.now <= self.window || standing == Standing::Waiting;
+        let is_counted = standing.poll_counts(self.now <= self.window);
         if is_counted || standing == Standing::Busy {
             next_poll(&mut self.fleet, &self.arrivals, who, |at| {
                 self.calendar.push(at, (who, What::Poll));
@@ -207,9 +198,7 @@ impl Run<'_> {
             return;
         }
         if self.arrivals.stage_opens(device.stage) > self.now {
-            if !self.arrivals.polls_go_on() && device.poll == 1 {
-                device.poll += 1;
-                let at = self.arrivals.second_ask(device.stage, &mut self.dice);
+            if let Some(at) = second_ask(device, &self.arrivals, &mut self.dice) {
                 self.calendar.push(at, (who, What::Push));
             }
             return;
@@ -269,7 +258,7 @@ impl Run<'_> {
                 self.done(who, until);
                 return;
             };
-            self.broken += 1;
+            self.updates.broken += 1;
             at = until + pause;
             if at > self.horizon {
                 return;
@@ -380,7 +369,7 @@ impl Run<'_> {
         device.attempt += 1;
         match journey.pause {
             Some(pause) => {
-                self.broken += 1;
+                self.updates.broken += 1;
                 self.calendar.push(self.now + pause, (who, What::Again));
             }
             None => self.done(who, self.now),
@@ -459,38 +448,16 @@ impl Run<'_> {
         let device = &mut self.fleet.devices[who as usize];
         device.standing = Standing::Over;
         self.fleet.left -= 1;
-        self.updated += 1;
-        self.completions.add(at, 1);
-        self.last_done = self.last_done.max(at);
         let took = at - device.learned;
-        self.late += u64::from(took > self.scenario.transfer.late_after.as_micros() as u64);
+        self.updates.done_after((at, at), 1, took);
     }
 
     fn outcome(self, end: u64) -> Outcome {
-        let may_have = self
-            .fleet
-            .devices
-            .iter()
-            .filter(|device| self.arrivals.stage_opens(device.stage) != NEVER)
-            .count() as u64;
-        let completions_series = self.completions.finish(end);
-        let fleet = FleetOutcome {
-            updated: self.updated,
-            failed: may_have - self.updated,
-            late: self.late,
-            broken_attempts: self.broken,
-            percentiles_s: percentiles(
-                &completions_series,
-                self.scenario.devices,
-                [0.5, 0.9, 0.99],
-            ),
-            completions_series,
-        };
         let (origin, edge) = self.network.finish(end, &self.served);
         Outcome {
             origin,
             edge,
-            fleet,
+            fleet: self.updates.finish(end, self.fleet.may_have),
         }
     }
 }

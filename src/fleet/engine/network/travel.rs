@@ -31,11 +31,9 @@ impl Network<'_> {
             *self.counts.shield.entry(region).or_default() += 1;
         }
         let verdict = if is_alone {
-            let rules = &self.rules[usize::from(object != CHANNEL)];
-            let cache = &mut self.nodes[node as usize].cache;
-            Verdict::Fetch(cache.alone(&object, want, rules, Moment(self.now)))
+            Verdict::Fetch(self.ask_cache_alone(node, object, want))
         } else {
-            self.ask_cache(node, object, want, self.now)
+            self.ask_cache(node, object, want)
         };
         match verdict {
             Verdict::Hit(stored) => self.answer_from_cache(fill, stored.age.as_micros() as u64),
@@ -158,21 +156,32 @@ impl Network<'_> {
     }
 
     fn answer_head(&self, flight: &Flight, is_304: bool, age_micros: u64) -> AnswerHead {
-        let span = flight.span.clone().filter(|_| !is_304);
+        let head = self.confirmation(flight.object, age_micros);
+        if is_304 {
+            return head;
+        }
+        let span = flight.span.clone();
         AnswerHead {
-            status: match (is_304, &span) {
-                (true, _) => 304,
-                (false, None) => 200,
-                (false, Some(_)) => 206,
-            },
-            said: self.said(flight.object, Duration::from_micros(age_micros)),
+            status: if span.is_some() { 206 } else { 200 },
+            length: Some(flight.length),
+            total: span.as_ref().map(|_| self.sizes[flight.object as usize]),
+            span,
+            ..head
+        }
+    }
+
+    /// A 304.
+    pub(super) fn confirmation(&self, object: u32, age_micros: u64) -> AnswerHead {
+        AnswerHead {
+            status: 304,
+            said: self.said(object, Duration::from_micros(age_micros)),
             validators: Validators {
                 etag: Some(Box::from(*b"\"release\"")),
                 last_modified: None,
             },
-            length: (!is_304).then_some(flight.length),
-            total: span.as_ref().map(|_| self.sizes[flight.object as usize]),
-            span,
+            length: None,
+            total: None,
+            span: None,
             tags: Vec::new(),
         }
     }
@@ -226,12 +235,16 @@ impl Network<'_> {
         self.end(fill, true);
     }
 
-    /// A POP node holds all of an object, of this age.
+    /// A node holds all of an object, of this age.
     fn learn(&mut self, node: u32, object: u32, age_micros: u64) {
-        if self.has_room && self.nodes[node as usize].layer == Layer::Pop {
-            let fresh = self.fresh_micros(object).saturating_sub(age_micros);
-            let at = node as usize * self.sizes.len() + object as usize;
-            self.sure_until[at] = self.now + fresh;
+        let has_room = match self.nodes[node as usize].layer {
+            Layer::Pop => self.has_room,
+            Layer::Regional => self.has_room_behind,
+        };
+        if has_room {
+            let at = self.place(node, object);
+            let (life, now) = (self.life(object), self.now);
+            self.known[at].learn(life, age_micros, now);
         }
     }
 
