@@ -96,6 +96,14 @@ mod wire_paths;
 /// R14, R16: one range.
 mod wire_ranges;
 
+// S3.
+/// S3 slow, busy, broken, gone: what commands do then, and say.
+mod s3_faults;
+/// What only a bucket can get wrong.
+mod store_s3;
+/// The two servers and the proxy that the tests of S3 stand on.
+mod test_servers;
+
 // The edge.
 /// CloudFront's invalidation API, driven by its own SDK.
 mod edge_api;
