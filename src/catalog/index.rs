@@ -2,7 +2,7 @@
 //!
 //! Releases are immutable, so a loaded document is never read again; only two things are asked anew, at most twice
 //! a second per release and only when somebody requests it: does an unknown release exist by now, and was a known
-//! one retired. What is loaded is served on when the store cannot be read. Never opens an artifact
+//! one retired. What is loaded is served on while the store cannot be read, for a bounded time. Never opens an artifact
 //! (`server/artifact.rs` does) and never writes.
 
 use std::collections::HashMap;
@@ -38,6 +38,7 @@ const ABSENT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8191);
 pub struct Index {
     store: Arc<dyn Store>,
     reads: Semaphore,
+    stale_max: Duration,
     started: Instant,
     releases: RwLock<HashMap<ReleaseId, Arc<Slot<LoadedRelease>>>>,
     channels: RwLock<HashMap<ChannelKey, Arc<Slot<LoadedChannel>>>>,
@@ -77,8 +78,10 @@ pub struct LoadedChannel {
 struct Slot<T> {
     /// `None`: it existed and is gone for good (retired) or for now (a channel that was removed).
     value: RwLock<Option<Arc<T>>>,
-    /// Milliseconds after `Index::started`.
+    /// The last look, in milliseconds after `Index::started`.
     checked: AtomicU64,
+    /// The last look that told something, likewise.
+    seen: AtomicU64,
     /// Held by the one task that looks.
     looking: tokio::sync::Mutex<()>,
 }
@@ -92,6 +95,14 @@ pub enum IndexError {
     /// The store answered with an error.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store has not answered for longer than what is known may be served.
+    #[error("the store has not answered for {} s, `limits.store_stale_max` is {} s", age.as_secs(), max.as_secs())]
+    Stale {
+        /// Since it did.
+        age: Duration,
+        /// As configured.
+        max: Duration,
+    },
     /// The document is there, but cannot be used.
     #[error("cannot use `{key}`")]
     Document {
@@ -108,6 +119,7 @@ impl<T> Slot<T> {
         Self {
             value,
             checked: AtomicU64::new(checked),
+            seen: AtomicU64::new(checked),
             looking: tokio::sync::Mutex::new(()),
         }
     }
@@ -125,12 +137,14 @@ impl<T> Slot<T> {
 }
 
 impl Index {
-    /// An empty index over `store` that reads at most `reads_max` documents at a time.
+    /// An empty index over `store` that reads at most `reads_max` documents at a time, and goes on with what it knows for
+    /// `stale_max` when it cannot.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, reads_max: usize) -> Self {
+    pub fn new(store: Arc<dyn Store>, reads_max: usize, stale_max: Duration) -> Self {
         Self {
             store,
             reads: Semaphore::new(reads_max),
+            stale_max,
             started: Instant::now(),
             releases: RwLock::default(),
             channels: RwLock::default(),
@@ -175,25 +189,26 @@ impl Index {
             return self.load_release(id).await;
         };
         if self.is_fresh(&slot) {
-            return Ok(slot.get());
+            return self.known(&slot);
         }
         // One looks; the others go on with what is known, so that a store that hangs holds up one request and not all.
         let Ok(_looking) = slot.looking.try_lock() else {
-            return Ok(slot.get());
+            return self.known(&slot);
         };
         if slot.get().is_some() && !self.is_fresh(&slot) {
             match self.is_retired(id).await {
                 Ok(true) => {
                     slot.set(None);
                     self.changes.fetch_add(1, Ordering::Release);
+                    self.mark_seen(&slot);
                 }
-                Ok(false) => {}
+                Ok(false) => self.mark_seen(&slot),
                 // The bytes of a release never change, so that serving it on is right while the store is away.
                 Err(error) => self.report(&error),
             }
             self.mark(&slot);
         }
-        Ok(slot.get())
+        self.known(&slot)
     }
 
     /// A channel as it is now, or as it was last seen when the store cannot say; `None` when there is none.
@@ -207,10 +222,10 @@ impl Index {
             return self.load_channel(id).await;
         };
         if self.is_fresh(&slot) {
-            return Ok(slot.get());
+            return self.known(&slot);
         }
         let Ok(_looking) = slot.looking.try_lock() else {
-            return Ok(slot.get());
+            return self.known(&slot);
         };
         if !self.is_fresh(&slot) {
             let known = slot.get();
@@ -222,12 +237,13 @@ impl Index {
                     if !is_same {
                         self.changes.fetch_add(1, Ordering::Release);
                     }
+                    self.mark_seen(&slot);
                 }
                 Err(error) => self.report(&error),
             }
             self.mark(&slot);
         }
-        Ok(slot.get())
+        self.known(&slot)
     }
 
     async fn load_release(&self, id: &ReleaseId) -> Result<Option<Arc<LoadedRelease>>, IndexError> {
@@ -401,6 +417,26 @@ impl Index {
         u128::from(age) < FRESH_FOR.as_millis()
     }
 
+    /// What is known, unless that is too long ago. What is gone for good stays gone.
+    fn known<T>(&self, slot: &Slot<T>) -> Result<Option<Arc<T>>, IndexError> {
+        let value = slot.get();
+        let seen = slot.seen.load(Ordering::Relaxed);
+        let age = Duration::from_millis(self.now().saturating_sub(seen));
+        // A fresh answer never is stale, however short the bound.
+        if value.is_none() || age <= self.stale_max.max(FRESH_FOR) {
+            return Ok(value);
+        }
+        let stale = IndexError::Stale {
+            age,
+            max: self.stale_max,
+        };
+        Err(stale)
+    }
+
+    fn mark_seen<T>(&self, slot: &Slot<T>) {
+        slot.seen.store(self.now(), Ordering::Relaxed);
+    }
+
     fn mark<T>(&self, slot: &Slot<T>) {
         slot.checked.store(self.now(), Ordering::Relaxed);
     }
@@ -419,6 +455,8 @@ mod tests {
     use crate::model::Version;
     use crate::store::disk::DirectoryStore;
 
+    const STALE_MAX: Duration = Duration::from_secs(60);
+
     struct Bench {
         root: tempfile::TempDir,
         store: Arc<DirectoryStore>,
@@ -429,7 +467,7 @@ mod tests {
         fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
             let store = Arc::new(DirectoryStore::init(root.path()).unwrap());
-            let index = Index::new(Arc::clone(&store) as Arc<dyn Store>, 4);
+            let index = Index::new(Arc::clone(&store) as Arc<dyn Store>, 4, STALE_MAX);
             Self { root, store, index }
         }
 
