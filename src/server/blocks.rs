@@ -186,9 +186,7 @@ impl Blocks {
     /// memory: with a thousand downloads, a block that comes early is gone again before it is sent.
     pub fn read_ahead(self: &Arc<Self>, source: &Arc<Source>, wanted: RangeInclusive<usize>) {
         let downloads = self.downloads.load(Ordering::Relaxed).max(1);
-        let ahead_max = self
-            .read_ahead_blocks
-            .min(self.memory_blocks / 2 / downloads);
+        let ahead_max = self.ahead_max.min(self.capacity / 2 / downloads);
         for index in wanted.take(ahead_max) {
             if self.fetching.available_permits() == 0 {
                 return;
@@ -380,7 +378,7 @@ fn open_cache(
     folder: Option<Folder>,
 ) -> io::Result<(Opened, Option<Folder>)> {
     let attempt = |place: Option<(PathBuf, Geometry)>| {
-        let building = build(runtime.handle().clone(), memory_blocks, place);
+        let building = build(runtime.handle().clone(), capacity, place);
         // In a task: what a damaged folder brings down there is not this thread.
         let built = runtime.block_on(runtime.spawn(building));
         built.map_err(io::Error::other)?.map_err(io::Error::other)
@@ -420,8 +418,8 @@ async fn build(
         .with_name("blocks")
         .with_policy(HybridCachePolicy::WriteOnInsertion) // by `bring`, once; a process that is killed has kept them
         .with_flush_on_close(false)
-        .memory(memory_blocks * BLOCK_BYTES)
-        .with_shards((memory_blocks / BLOCKS_PER_SHARD).clamp(1, SHARDS_MAX))
+        .memory(capacity * BLOCK_BYTES)
+        .with_shards((capacity / BLOCKS_PER_SHARD).clamp(1, SHARDS_MAX))
         // The order in which blocks are used is all there is to know: those that were read ahead come last.
         .with_eviction_config(LruConfig::default())
         .with_weighter(|_key: &BlockKey, bytes: &Bytes| bytes.len())
