@@ -7,6 +7,7 @@ use headwater::model::{ArtifactName, ChannelName, Locator, Product, ReleaseId, V
 use headwater::store::disk::DirectoryStore;
 use headwater::store::{Created, Key, Store};
 
+pub mod bucket;
 pub mod command;
 pub mod engineer;
 pub mod mount;
