@@ -38,9 +38,9 @@ mod tests;
 use self::folder::{Folder, Geometry};
 pub use self::source::{BlockKey, Source};
 
-/// How long one block is asked for, again and again: shorter than the 30 s that CloudFront waits for an origin between
-/// two packets, so that a broken download is ours to report.
-const FETCH_PATIENCE: Duration = Duration::from_secs(20);
+/// How long one block is asked for, again and again: half of the 30 s that CloudFront waits for an origin between two
+/// packets, so that it is us who break a download off, and say so.
+const FETCH_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Before the second attempt; doubled before each further one, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
