@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater::model::ByteRange;
-use headwater::store::{Blob, Content, Created, Key, Store, Swapped, Sweep};
+use headwater::store::{Blob, Content, Created, Facts, Key, Store, Swapped, Sweep};
 
 use crate::harness::PATIENCE;
 use crate::support::{artifact_key, bytes_of, channel_key, upload};
@@ -159,7 +159,7 @@ async fn put_new_never_replaces(store: Arc<dyn Store>) {
 
 async fn an_upload_is_invisible_until_it_finishes(store: Arc<dyn Store>) {
     let key = artifact_key("a");
-    let mut upload = store.create(&key, 6).await.unwrap();
+    let mut upload = store.create(&key, &Facts::of_size(6)).await.unwrap();
     for chunk in ["one", "two"] {
         upload
             .write(Bytes::from_static(chunk.as_bytes()))
@@ -174,7 +174,7 @@ async fn an_upload_is_invisible_until_it_finishes(store: Arc<dyn Store>) {
 
 async fn a_dropped_upload_leaves_nothing(store: Arc<dyn Store>) {
     let key = artifact_key("a");
-    let mut upload = store.create(&key, 6).await.unwrap();
+    let mut upload = store.create(&key, &Facts::of_size(6)).await.unwrap();
     upload.write(Bytes::from_static(b"one")).await.unwrap();
     drop(upload);
     assert_eq!(store.stat(&key).await.unwrap(), None);
@@ -196,10 +196,10 @@ async fn an_upload_is_the_sum_of_its_chunks(store: Arc<dyn Store>) {
 
 async fn an_upload_of_another_size_than_announced_is_refused(store: Arc<dyn Store>) {
     let key = artifact_key("a");
-    let mut short = store.create(&key, 4).await.unwrap();
+    let mut short = store.create(&key, &Facts::of_size(4)).await.unwrap();
     short.write(Bytes::from_static(b"one")).await.unwrap();
     assert!(short.finish().await.is_err());
-    let mut long = store.create(&key, 4).await.unwrap();
+    let mut long = store.create(&key, &Facts::of_size(4)).await.unwrap();
     long.write(Bytes::from_static(b"one")).await.unwrap();
     assert!(long.write(Bytes::from_static(b"two")).await.is_err());
     assert_eq!(store.stat(&key).await.unwrap(), None);
@@ -260,7 +260,7 @@ async fn settle_together(store: Arc<dyn Store>, count: usize) {
         let (store, some) = (Arc::clone(&store), some.to_vec());
         uploads.spawn(async move {
             for key in &some {
-                let mut upload = store.create(key, 3).await.unwrap();
+                let mut upload = store.create(key, &Facts::of_size(3)).await.unwrap();
                 upload.write(Bytes::from_static(b"abc")).await.unwrap();
                 assert_eq!(upload.finish().await.unwrap(), Created::New);
             }
@@ -561,7 +561,7 @@ async fn a_waiting_publisher_gets_the_reservation_next(store: Arc<dyn Store>) {
 
 async fn a_live_publishers_files_survive_a_sweep(store: Arc<dyn Store>) {
     let key = artifact_key("a");
-    let mut upload = store.create(&key, 6).await.unwrap();
+    let mut upload = store.create(&key, &Facts::of_size(6)).await.unwrap();
     upload.write(Bytes::from_static(b"one")).await.unwrap();
     assert_eq!(store.sweep(Sweep::Remove).await.unwrap(), []);
     upload.write(Bytes::from_static(b"two")).await.unwrap();
