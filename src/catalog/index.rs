@@ -2,8 +2,11 @@
 //!
 //! Releases are immutable, so a loaded document is never read again; only two things are asked anew, at most twice
 //! a second per release and only when somebody requests it: does an unknown release exist by now, and was a known
-//! one retired. What is loaded is served on when the store cannot be read. Never opens an artifact
+//! one retired. What is loaded is served on while the store cannot be read, for a bounded time. Never opens an artifact
 //! (`server/artifact.rs` does) and never writes.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -38,6 +41,7 @@ const ABSENT_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8191);
 pub struct Index {
     store: Arc<dyn Store>,
     reads: Semaphore,
+    stale_max: Duration,
     started: Instant,
     releases: RwLock<HashMap<ReleaseId, Arc<Slot<LoadedRelease>>>>,
     channels: RwLock<HashMap<ChannelKey, Arc<Slot<LoadedChannel>>>>,
@@ -77,8 +81,10 @@ pub struct LoadedChannel {
 struct Slot<T> {
     /// `None`: it existed and is gone for good (retired) or for now (a channel that was removed).
     value: RwLock<Option<Arc<T>>>,
-    /// Milliseconds after `Index::started`.
+    /// The last look, in milliseconds after `Index::started`.
     checked: AtomicU64,
+    /// The last look that told something, likewise.
+    seen: AtomicU64,
     /// Held by the one task that looks.
     looking: tokio::sync::Mutex<()>,
 }
@@ -92,6 +98,14 @@ pub enum IndexError {
     /// The store answered with an error.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store has not answered for longer than what is known may be served.
+    #[error("the store has not answered for {} s, `limits.store_stale_max` is {} s", age.as_secs(), max.as_secs())]
+    Stale {
+        /// Since it did.
+        age: Duration,
+        /// As configured.
+        max: Duration,
+    },
     /// The document is there, but cannot be used.
     #[error("cannot use `{key}`")]
     Document {
@@ -108,6 +122,7 @@ impl<T> Slot<T> {
         Self {
             value,
             checked: AtomicU64::new(checked),
+            seen: AtomicU64::new(checked),
             looking: tokio::sync::Mutex::new(()),
         }
     }
@@ -125,12 +140,14 @@ impl<T> Slot<T> {
 }
 
 impl Index {
-    /// An empty index over `store` that reads at most `reads_max` documents at a time.
+    /// An empty index over `store` that reads at most `reads_max` documents at a time, and goes on with what it knows for
+    /// `stale_max` when it cannot.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, reads_max: usize) -> Self {
+    pub fn new(store: Arc<dyn Store>, reads_max: usize, stale_max: Duration) -> Self {
         Self {
             store,
             reads: Semaphore::new(reads_max),
+            stale_max,
             started: Instant::now(),
             releases: RwLock::default(),
             channels: RwLock::default(),
@@ -175,25 +192,26 @@ impl Index {
             return self.load_release(id).await;
         };
         if self.is_fresh(&slot) {
-            return Ok(slot.get());
+            return self.known(&slot);
         }
         // One looks; the others go on with what is known, so that a store that hangs holds up one request and not all.
         let Ok(_looking) = slot.looking.try_lock() else {
-            return Ok(slot.get());
+            return self.known(&slot);
         };
         if slot.get().is_some() && !self.is_fresh(&slot) {
             match self.is_retired(id).await {
                 Ok(true) => {
                     slot.set(None);
                     self.changes.fetch_add(1, Ordering::Release);
+                    self.mark_seen(&slot);
                 }
-                Ok(false) => {}
+                Ok(false) => self.mark_seen(&slot),
                 // The bytes of a release never change, so that serving it on is right while the store is away.
                 Err(error) => self.report(&error),
             }
             self.mark(&slot);
         }
-        Ok(slot.get())
+        self.known(&slot)
     }
 
     /// A channel as it is now, or as it was last seen when the store cannot say; `None` when there is none.
@@ -207,10 +225,10 @@ impl Index {
             return self.load_channel(id).await;
         };
         if self.is_fresh(&slot) {
-            return Ok(slot.get());
+            return self.known(&slot);
         }
         let Ok(_looking) = slot.looking.try_lock() else {
-            return Ok(slot.get());
+            return self.known(&slot);
         };
         if !self.is_fresh(&slot) {
             let known = slot.get();
@@ -222,12 +240,13 @@ impl Index {
                     if !is_same {
                         self.changes.fetch_add(1, Ordering::Release);
                     }
+                    self.mark_seen(&slot);
                 }
                 Err(error) => self.report(&error),
             }
             self.mark(&slot);
         }
-        Ok(slot.get())
+        self.known(&slot)
     }
 
     async fn load_release(&self, id: &ReleaseId) -> Result<Option<Arc<LoadedRelease>>, IndexError> {
@@ -401,189 +420,31 @@ impl Index {
         u128::from(age) < FRESH_FOR.as_millis()
     }
 
+    /// What is known, unless that is too long ago. What is gone for good stays gone.
+    fn known<T>(&self, slot: &Slot<T>) -> Result<Option<Arc<T>>, IndexError> {
+        let value = slot.get();
+        let seen = slot.seen.load(Ordering::Relaxed);
+        let age = Duration::from_millis(self.now().saturating_sub(seen));
+        // A fresh answer never is stale, however short the bound.
+        if value.is_none() || age <= self.stale_max.max(FRESH_FOR) {
+            return Ok(value);
+        }
+        let stale = IndexError::Stale {
+            age,
+            max: self.stale_max,
+        };
+        Err(stale)
+    }
+
+    fn mark_seen<T>(&self, slot: &Slot<T>) {
+        slot.seen.store(self.now(), Ordering::Relaxed);
+    }
+
     fn mark<T>(&self, slot: &Slot<T>) {
         slot.checked.store(self.now(), Ordering::Relaxed);
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::catalog::{Pointer, Retirement};
-    use crate::model::Version;
-    use crate::store::disk::DirectoryStore;
-
-    struct Bench {
-        root: tempfile::TempDir,
-        store: Arc<DirectoryStore>,
-        index: Index,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let root = tempfile::tempdir().unwrap();
-            let store = Arc::new(DirectoryStore::init(root.path()).unwrap());
-            let index = Index::new(Arc::clone(&store) as Arc<dyn Store>, 4);
-            Self { root, store, index }
-        }
-
-        async fn put(&self, locator: &Locator, bytes: impl Into<Bytes>) {
-            self.store
-                .put_new(&Key::of(locator).unwrap(), bytes.into())
-                .await
-                .unwrap();
-        }
-
-        async fn commit(&self, version: &str) -> Release {
-            let release = Release::new(id(version), Timestamp::UNIX_EPOCH, None, Vec::new());
-            self.put(&Locator::ReleaseDocument(id(version)), release.to_json())
-                .await;
-            release
-        }
-
-        fn path(&self, locator: &Locator) -> std::path::PathBuf {
-            self.root.path().join(locator.to_store_key().unwrap())
-        }
-    }
-
-    fn id(version: &str) -> ReleaseId {
-        ReleaseId {
-            product: Product::parse("agent").unwrap(),
-            version: Version::parse(version).unwrap(),
-        }
-    }
-
-    fn stable() -> (Product, ChannelName) {
-        (
-            Product::parse("agent").unwrap(),
-            ChannelName::parse("stable").unwrap(),
-        )
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_release_is_found_one_period_after_its_commit() {
-        let bench = Bench::new();
-        assert!(bench.index.release(&id("1")).await.unwrap().is_none());
-        bench.commit("1").await;
-        tokio::time::advance(FRESH_FOR).await;
-        assert!(bench.index.release(&id("1")).await.unwrap().is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_missing_release_is_looked_for_once_a_period() {
-        let bench = Bench::new();
-        assert!(bench.index.release(&id("1")).await.unwrap().is_none());
-        bench.commit("1").await;
-        assert!(bench.index.release(&id("1")).await.unwrap().is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_retired_release_is_gone_one_period_later_and_for_good() {
-        let bench = Bench::new();
-        bench.commit("1").await;
-        assert!(bench.index.release(&id("1")).await.unwrap().is_some());
-        let retirement = Retirement::new(Timestamp::UNIX_EPOCH, "old".into());
-        bench
-            .put(&Locator::Retirement(id("1")), retirement.to_json())
-            .await;
-        tokio::time::advance(FRESH_FOR).await;
-        assert!(bench.index.release(&id("1")).await.unwrap().is_none());
-        std::fs::remove_file(bench.path(&Locator::Retirement(id("1")))).unwrap();
-        tokio::time::advance(FRESH_FOR).await;
-        assert!(bench.index.release(&id("1")).await.unwrap().is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_loaded_release_is_not_read_again() {
-        let bench = Bench::new();
-        bench.commit("1").await;
-        let loaded = bench.index.release(&id("1")).await.unwrap().unwrap();
-        std::fs::write(bench.path(&Locator::ReleaseDocument(id("1"))), "half").unwrap();
-        tokio::time::advance(FRESH_FOR).await;
-        assert!(Arc::ptr_eq(
-            &loaded,
-            &bench.index.release(&id("1")).await.unwrap().unwrap()
-        ));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_half_written_document_is_an_error_and_not_a_release() {
-        let bench = Bench::new();
-        bench
-            .put(&Locator::ReleaseDocument(id("1")), "{\"schema\": 1, \"prod")
-            .await;
-        let error = bench.index.release(&id("1")).await.unwrap_err();
-        assert!(
-            matches!(
-                error,
-                IndexError::Document {
-                    source: DocumentError::Unreadable(_),
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
-        assert_eq!(bench.index.store_errors(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_channel_moves_within_one_period_and_survives_a_damaged_document() {
-        let bench = Bench::new();
-        let (product, name) = stable();
-        let at = |version: &str| {
-            let release = Release::new(id(version), Timestamp::UNIX_EPOCH, None, Vec::new());
-            Pointer::to(&release, &release.to_json())
-        };
-        let first = Channel::first(
-            product.clone(),
-            name.clone(),
-            at("1"),
-            Timestamp::UNIX_EPOCH,
-            None,
-        );
-        let locator = Locator::Channel(product.clone(), name.clone());
-        bench.put(&locator, first.to_json()).await;
-        let current = async || {
-            bench
-                .index
-                .channel(&product, &name)
-                .await
-                .unwrap()
-                .unwrap()
-                .channel
-                .revision
-        };
-        assert_eq!(current().await, 1);
-        let second = first.moved(at("2"), Timestamp::UNIX_EPOCH, None);
-        std::fs::write(bench.path(&locator), second.to_json()).unwrap();
-        assert_eq!(current().await, 1);
-        tokio::time::advance(FRESH_FOR).await;
-        assert_eq!(current().await, 2);
-        std::fs::write(bench.path(&locator), "{").unwrap();
-        tokio::time::advance(FRESH_FOR).await;
-        assert_eq!(current().await, 2);
-        assert_eq!(bench.index.store_errors(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_loaded_is_served_while_the_store_is_away() {
-        let bench = Bench::new();
-        bench.commit("1").await;
-        assert!(bench.index.release(&id("1")).await.unwrap().is_some());
-        // An unmounted disk looks like this: everything is gone, which is no retirement.
-        let folder = bench
-            .path(&Locator::ReleaseDocument(id("1")))
-            .parent()
-            .unwrap()
-            .to_owned();
-        std::fs::remove_dir_all(&folder).unwrap();
-        tokio::time::advance(FRESH_FOR).await;
-        assert!(bench.index.release(&id("1")).await.unwrap().is_some());
     }
 }

@@ -54,7 +54,7 @@ impl Admin {
                 Some(why) => text(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "text/plain; charset=utf-8",
-                    why.into(),
+                    why,
                 ),
             },
             b"/metrics" => {
@@ -77,18 +77,23 @@ impl Admin {
         plain(reply, Some(head))
     }
 
-    /// Why no new clients should be sent here.
-    async fn obstacle(&self) -> Option<&'static str> {
+    /// Why no new clients should be sent here, in a line for operators.
+    async fn obstacle(&self) -> Option<String> {
         if self.is_draining.load(Ordering::Relaxed) {
-            return Some("draining\n");
+            return Some("draining\n".into());
         }
         match timeout(PROBE_TIMEOUT, self.shared.index.store().probe()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
-                tracing::warn!(error = chain(&error), "not ready");
-                Some("the store cannot be read\n")
+                let error = chain(&error);
+                tracing::warn!(error, "not ready");
+                Some(format!("the store cannot be read: {error}\n"))
             }
-            Err(_elapsed) => Some("the store does not answer\n"),
+            Err(_elapsed) => Some(format!(
+                "the store does not answer within {} s: `{}`\n",
+                PROBE_TIMEOUT.as_secs_f32(),
+                self.shared.index.store().describe(),
+            )),
         }
     }
 }

@@ -1,67 +1,36 @@
-//! An artifact that is open for sending: its mapping, which of its pieces were verified, what is in memory.
+//! An artifact that is open for sending, wherever its bytes are: in memory, in a file, or in blocks.
 //!
-//! Owns the promise that no byte is sent which was not hashed since the file was opened, and that a thread which
-//! serves never waits for a disk: both kinds of work are done by [`Readers`]. Never writes to a socket
-//! (`transmit.rs`), never decides about HTTP.
+//! Owns the promise that no byte is sent which was not hashed since the artifact was opened or its block came into
+//! memory, and that a thread which serves never waits: what takes time is a [`Preparation`]. Never writes to a socket
+//! (`transmit.rs`), never decides about HTTP. Read next: `artifact/mapped.rs` for files, `blocks.rs` for what is in a
+//! bucket.
 
-use std::fs::File;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use lru::LruCache;
-use rustix::io::{Errno, ReadWriteFlags};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::JoinHandle;
 
+use super::blocks::{Blocks, Source};
+use super::damage::Damage;
+use super::payload::Frame;
+use super::readers::Readers;
 use crate::catalog::{self, Turns};
-use crate::http::{Description, Representation, RepresentationError};
-use crate::model::{ByteRange, Digest, Digester, Locator, PIECE_BYTES, ReleaseId};
-use crate::store::{self, Key, Mapping, Store, StoreError};
+use crate::http::{Description, Representation};
+use crate::model::{ByteRange, Digest, Locator, PIECE_BYTES, ReleaseId};
+use crate::store::{self, Key, Store, StoreError};
+
+mod mapped;
+
+pub use self::mapped::{Mapped, OpenFile};
 
 /// Artifacts up to this size are held in memory, verified, instead of being mapped: below it a page fault and two
 /// system calls to check the file cost more than the copy.
 const INLINE_BYTES_MAX: u64 = 64 * 1024;
-
-/// How much a reader asks the disk for at once, and how long it keeps a processor: hashing this much takes less than a
-/// tenth of a millisecond. Also its only buffer.
-const READ_BYTES: usize = 128 * 1024;
-
-/// Why bytes that were promised cannot be sent. The connection breaks, or the answer is 500.
-#[derive(Debug, thiserror::Error)]
-pub enum Damage {
-    /// The release document lists the artifact, the store does not have it.
-    #[error("the file is missing")]
-    Missing,
-    /// The file has another size than the release document says.
-    #[error("the file has {actual} bytes, its release says {expected}")]
-    Size {
-        /// By the release document.
-        expected: u64,
-        /// By the file.
-        actual: u64,
-    },
-    /// Bytes that are not the published ones.
-    #[error("the {size} bytes from {offset} on are not the published ones", size = .0.len, offset = .0.offset)]
-    Altered(ByteRange),
-    /// The file was written to or cut while it was being sent.
-    #[error("the file changed while it was being sent")]
-    Changed,
-    /// The disk or the file system failed.
-    #[error("the file cannot be read")]
-    Unreadable(#[source] io::Error),
-    /// The store could not open it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The release document gives it header values that no header can carry.
-    #[error("its release document cannot be served")]
-    Undescribable(#[source] RepresentationError),
-}
 
 /// What stands between a position and the socket.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,61 +50,48 @@ pub struct Artifact {
     /// The precomputed headers.
     pub representation: Representation,
     content: Content,
-    opened: Stamp,
-    file: Arc<File>,
-    is_damaged: AtomicBool,
 }
 
+/// Where the bytes of an artifact are.
 #[derive(Debug)]
-enum Content {
-    Inline(Bytes),
-    Mapped {
-        mapping: Mapping,
-        pieces: Box<[Piece]>,
-    },
+pub enum Content {
+    /// Here, and where they were read from, if that was a file of this machine.
+    Inline(Bytes, Option<OpenFile>),
+    /// In a file of this machine.
+    Mapped(Arc<Mapped>),
+    /// In the store's own place, and near it in blocks.
+    Remote(Remote),
 }
 
-#[derive(Debug)]
-struct Piece {
-    expected: Digest,
-    /// Set once the piece was hashed: whether it is what was published.
-    is_good: OnceCell<bool>,
-}
-
-/// What of a file changes when somebody writes to it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Stamp {
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(file: &File) -> io::Result<(Self, u64)> {
-        let metadata = file.metadata()?;
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Ok((
-            Self {
-                size: metadata.len(),
-                modified,
-            },
-            metadata.nlink(),
-        ))
-    }
+/// An artifact that is sent block by block.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// All blocks of the server.
+    pub blocks: Arc<Blocks>,
+    /// Which are this artifact's.
+    pub source: Arc<Source>,
 }
 
 impl Artifact {
-    /// Whether the file is still the one under its key, unwritten, and undamaged as far as is known.
+    /// Where it is stored.
     #[must_use]
-    fn is_current(&self) -> bool {
-        self.is_intact() && Stamp::of(&self.file).is_ok_and(|(_, links)| links > 0)
+    pub fn key(&self) -> &Key {
+        &self.key
     }
 
-    /// Whether the open file, under its key or not, is unwritten and undamaged as far as is known.
-    fn is_intact(&self) -> bool {
-        !self.is_damaged.load(Ordering::Relaxed) && self.is_unchanged()
+    /// Where its bytes are.
+    #[must_use]
+    pub fn content(&self) -> &Content {
+        &self.content
     }
 
-    /// A part as a body frame: verified bytes, or addresses of a mapping that only [`Gate`] lets through.
+    /// Whether its frames are positions, which only `transmit.rs` turns into bytes.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        !matches!(self.content, Content::Inline(..))
+    }
+
+    /// A part as a body frame: verified bytes, or a position that has to pass [`Gate`].
     ///
     /// # Panics
     /// When `range` is not inside the artifact, which the plan excludes.
@@ -144,240 +100,120 @@ impl Artifact {
         clippy::cast_possible_truncation,
         reason = "positions inside an inline artifact are small"
     )]
-    pub fn frame(&self, range: ByteRange) -> Bytes {
+    pub fn frame(&self, range: ByteRange) -> Frame {
         match &self.content {
-            Content::Inline(bytes) => bytes.slice(range.offset as usize..range.end() as usize),
-            Content::Mapped { mapping, .. } => mapping.slice(range),
+            Content::Inline(bytes, _) => {
+                Frame::Bytes(bytes.slice(range.offset as usize..range.end() as usize))
+            }
+            Content::Mapped(_) | Content::Remote(_) => Frame::Stored(range),
         }
     }
 
-    /// Where it is stored.
-    #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.key
-    }
-
-    /// Whether its frames are addresses of a mapping.
-    #[must_use]
-    pub fn is_mapped(&self) -> bool {
-        matches!(self.content, Content::Mapped { .. })
-    }
-
-    /// The position of an address inside this artifact's mapping.
-    #[must_use]
-    pub fn position_of(&self, address: *const u8) -> Option<u64> {
-        match &self.content {
-            Content::Inline(_) => None,
-            Content::Mapped { mapping, .. } => mapping.position_of(address),
-        }
-    }
-
-    /// What stands between `position` and the socket, for up to `wanted` bytes, which is at least one. Never waits for
-    /// the disk.
+    /// What stands between `position` and the socket, for up to `wanted` bytes, which is at least one. Never waits.
     #[must_use]
     pub fn gate(&self, position: u64, wanted: u64) -> Gate {
-        let Content::Mapped { pieces, .. } = &self.content else {
-            return Gate::Open(wanted);
-        };
-        let index = piece_index(position);
-        if let Some(piece) = pieces.get(index) {
-            match piece.is_good.get() {
-                Some(true) => {}
-                Some(false) => return Gate::Changed,
-                None => return Gate::Prepare(index),
+        match &self.content {
+            Content::Inline(..) => Gate::Open(wanted),
+            Content::Mapped(mapped) => mapped.gate(position, wanted),
+            Content::Remote(remote) => {
+                let index = piece_index(position);
+                if remote.blocks.is_in_memory(&remote.source, index) {
+                    Gate::Open(wanted.min(remote.source.range(index).end() - position))
+                } else {
+                    Gate::Prepare(index)
+                }
             }
         }
-        let end = (position + wanted).min(piece_range(index, self.opened.size).end());
-        // Both ends: a piece that was read in order leaves memory from its start.
-        let is_resident = self.is_resident(end - 1).and_then(|is_last| {
-            Ok(is_last && (end - 1 == position || self.is_resident(position)?))
-        });
-        match is_resident {
-            Ok(true) if self.is_unchanged() => Gate::Open(end - position),
-            Ok(false) => Gate::Prepare(index),
-            Ok(true) | Err(Changed) => Gate::Changed,
-        }
     }
 
-    /// Whether the piece after this one should be read ahead.
-    #[must_use]
-    pub fn wants_read_ahead(&self, index: usize) -> bool {
-        let Content::Mapped { pieces, .. } = &self.content else {
-            return false;
-        };
-        let range = piece_range(index, self.opened.size);
-        let is_unverified = pieces
-            .get(index)
-            .is_some_and(|piece| piece.is_good.get().is_none());
-        range.len > 0 && (is_unverified || !self.is_resident(range.end() - 1).unwrap_or(true))
-    }
-
-    /// Whether the file still has everything that was just handed to the kernel, unwritten since it was opened.
-    ///
-    /// A cut file's last page reads as zeros up to its end, so that looking only before a write is not enough.
+    /// Whether bytes that were just handed to the kernel may have been changed under it.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        Stamp::of(&self.file).is_ok_and(|(stamp, _)| stamp == self.opened)
-    }
-
-    /// Asks the page cache for one byte, without waiting: is it there, and does the file still reach that far?
-    fn is_resident(&self, position: u64) -> Result<bool, Changed> {
-        let mut byte = [0];
-        let mut buffers = [IoSliceMut::new(&mut byte)];
-        match rustix::io::preadv2(&self.file, &mut buffers, position, ReadWriteFlags::NOWAIT) {
-            Ok(0) => Err(Changed),
-            Ok(_) => Ok(true),
-            Err(Errno::AGAIN) => Ok(false),
-            // A file system that cannot tell (some network ones): only the size is checked.
-            Err(_) if self.is_unchanged() => Ok(true),
-            Err(_) => Err(Changed),
+        match &self.content {
+            Content::Inline(..) | Content::Remote(_) => true,
+            Content::Mapped(mapped) => mapped.is_unchanged(),
         }
     }
 
-    /// Reads the piece into memory and, the first time, verifies it. Blocks: call it on a reader's thread.
-    fn read_piece(&self, index: usize, expected: Option<&Digest>) -> Result<bool, Damage> {
-        let range = piece_range(index, self.opened.size);
-        let mut digester = Digester::new();
-        let mut buffer = vec![0; READ_BYTES];
-        let mut position = range.offset;
-        while position < range.end() {
-            let wanted = usize::try_from(range.end() - position)
-                .unwrap_or(usize::MAX)
-                .min(READ_BYTES);
-            match self.file.read_at(&mut buffer[..wanted], position) {
-                Ok(0) => return Err(Damage::Changed),
-                Ok(read) => {
-                    if expected.is_some() {
-                        digester.update(&buffer[..read]);
-                    }
-                    position += read as u64;
-                    // A serving thread that became runnable meanwhile goes first: a niceness alone is looked at only
-                    // when the time slice ends, milliseconds later.
-                    std::thread::yield_now();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Damage::Unreadable(error)),
-            }
+    /// Whether it may be found again: still under its key and undamaged, as far as is known.
+    fn is_current(&self) -> bool {
+        match &self.content {
+            Content::Inline(_, Some(file)) => file.is_current(),
+            Content::Inline(_, None) | Content::Remote(_) => true,
+            Content::Mapped(mapped) => mapped.is_current(),
         }
-        Ok(expected.is_none_or(|expected| digester.finish() == *expected))
+    }
+
+    /// Whether what is open, still under its key or not, is what was published, as far as is known.
+    fn is_intact(&self) -> bool {
+        match &self.content {
+            Content::Inline(_, Some(file)) => file.is_unchanged(),
+            Content::Inline(_, None) | Content::Remote(_) => true,
+            Content::Mapped(mapped) => mapped.is_intact(),
+        }
     }
 
     /// Makes a piece sendable: verified, and in memory a moment ago. Goes on when nobody waits any more: a client that
     /// breaks off leaves a verified piece to the next one instead of half a verification.
     #[must_use]
-    pub fn prepare(self: &Arc<Self>, index: usize, readers: &Readers) -> Preparation {
-        let work = Arc::clone(self).read_and_verify(index, readers.clone());
-        Preparation(readers.runtime.spawn(work))
-    }
-
-    async fn read_and_verify(
-        self: Arc<Self>,
-        index: usize,
-        readers: Readers,
-    ) -> Result<(), Damage> {
-        let Content::Mapped { pieces, .. } = &self.content else {
-            return Ok(());
-        };
-        let Some(piece) = pieces.get(index) else {
-            return Ok(());
-        };
-        let was_known = piece.is_good.get().is_some();
-        let (me, expected) = (Arc::clone(&self), piece.expected);
-        let hash = || readers.run(move || me.read_piece(index, Some(&expected)));
-        if !*piece.is_good.get_or_try_init(hash).await? {
-            let damage = Damage::Altered(piece_range(index, self.opened.size));
-            if !self.is_damaged.swap(true, Ordering::Relaxed) {
-                tracing::error!(key = %self.key, "damaged artifact `{}`: {damage}", self.key);
+    pub fn prepare(&self, index: usize, readers: &Readers) -> Preparation {
+        match &self.content {
+            Content::Inline(..) => Preparation::Piece(readers.runtime().spawn(async { Ok(()) })),
+            Content::Mapped(mapped) => {
+                let mapped = Arc::clone(mapped);
+                let work = mapped.read_and_verify(self.key.clone(), index, readers.clone());
+                Preparation::Piece(readers.runtime().spawn(work))
             }
-            return Err(damage);
+            Content::Remote(remote) => {
+                Preparation::Block(remote.blocks.load(&remote.source, index))
+            }
         }
-        if was_known {
-            // Verified before, but no longer in memory.
-            let me = Arc::clone(&self);
-            readers.run(move || me.read_piece(index, None)).await?;
-        }
-        Ok(())
     }
 }
 
 /// A piece on its way into memory.
 #[derive(Debug)]
-pub struct Preparation(tokio::task::JoinHandle<Result<(), Damage>>);
+pub enum Preparation {
+    /// Of a file.
+    Piece(JoinHandle<Result<(), Damage>>),
+    /// Of a remote artifact.
+    Block(JoinHandle<Result<Bytes, Damage>>),
+}
 
 impl Future for Preparation {
-    type Output = Result<(), Damage>;
+    /// The bytes of a block; a file's stay where they are.
+    type Output = Result<Option<Bytes>, Damage>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(outcome.unwrap_or_else(|gone| Err(Damage::Unreadable(io::Error::other(gone)))))
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let joined = match self.get_mut() {
+            Self::Piece(task) => {
+                ready!(Pin::new(task).poll(cx)).map(|outcome| outcome.map(|()| None))
+            }
+            Self::Block(task) => ready!(Pin::new(task).poll(cx)).map(|outcome| outcome.map(Some)),
+        };
+        Poll::Ready(joined.unwrap_or_else(|gone| Err(Damage::Unreadable(io::Error::other(gone)))))
     }
 }
 
-/// The file is no longer what was opened.
-struct Changed;
-
-fn piece_index(position: u64) -> usize {
+/// The piece in which `position` is.
+#[must_use]
+pub fn piece_index(position: u64) -> usize {
     usize::try_from(position / PIECE_BYTES).unwrap_or(usize::MAX)
 }
 
-fn piece_range(index: usize, size: u64) -> ByteRange {
+/// Where a piece of an artifact of `size` bytes is.
+#[must_use]
+pub fn piece_range(index: usize, size: u64) -> ByteRange {
     let offset = (index as u64).saturating_mul(PIECE_BYTES).min(size);
     ByteRange::new(offset, PIECE_BYTES.min(size - offset))
-}
-
-/// Threads that read and hash for those that serve, without getting into their way: few at a time, at a low priority,
-/// and a tenth of a millisecond at a stretch. A flood of cold downloads then slows itself down and not the hot ones.
-#[derive(Clone, Debug)]
-pub struct Readers {
-    runtime: tokio::runtime::Handle,
-    permits: Arc<Semaphore>,
-}
-
-/// How much nicer than the serving threads. Beside a serving thread that never rests two readers keep a sixth of
-/// its processor, so that cold downloads go on; whatever hot requests leave over is theirs anyway.
-const READER_NICENESS: i32 = 10;
-
-/// Readers at work for each processor: one may wait for a disk while another hashes. More would only queue for the
-/// processor, where they outweigh the serving thread together.
-const READERS_PER_PROCESSOR: usize = 2;
-
-impl Readers {
-    /// A runtime for at most `threads_max` readers; keep it alive as long as the handle is used.
-    pub fn start(threads_max: usize) -> io::Result<(tokio::runtime::Runtime, Self)> {
-        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let threads = (processors * READERS_PER_PROCESSOR).clamp(1, threads_max.max(1));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(threads)
-            .thread_name("headwater-read")
-            .on_thread_start(|| {
-                // On Linux this is the calling thread's own value; refused, all threads are equal, which is only slower.
-                let _ = rustix::process::setpriority_process(None, READER_NICENESS);
-            })
-            .build()?;
-        let readers = Self {
-            runtime: runtime.handle().clone(),
-            permits: Arc::new(Semaphore::new(threads)),
-        };
-        Ok((runtime, readers))
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, Damage> + Send + 'static,
-    ) -> Result<T, Damage> {
-        let _permit = self.permits.acquire().await;
-        match self.runtime.spawn_blocking(work).await {
-            Ok(outcome) => outcome,
-            Err(gone) => Err(Damage::Unreadable(io::Error::other(gone))),
-        }
-    }
 }
 
 /// The artifacts that are open, at most so many; the least recently asked for is closed first.
 #[derive(Debug)]
 pub struct OpenArtifacts {
     store: Arc<dyn Store>,
+    /// `Some`: the store is on another machine.
+    blocks: Option<Arc<Blocks>>,
     readers: Readers,
     open: Mutex<LruCache<Key, Arc<Artifact>>>,
     opening: Turns,
@@ -386,14 +222,26 @@ pub struct OpenArtifacts {
 impl OpenArtifacts {
     /// None open yet.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, readers: Readers, open_max: usize) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        blocks: Option<Arc<Blocks>>,
+        readers: Readers,
+        open_max: usize,
+    ) -> Self {
         let open_max = NonZeroUsize::new(open_max).unwrap_or(NonZeroUsize::MIN);
         Self {
             store,
+            blocks,
             readers,
             open: Mutex::new(LruCache::new(open_max)),
             opening: Turns::new(),
         }
+    }
+
+    /// What is kept near of a store on another machine.
+    #[must_use]
+    pub fn blocks(&self) -> Option<&Blocks> {
+        self.blocks.as_deref()
     }
 
     /// Those who read for the serving threads.
@@ -445,55 +293,66 @@ impl OpenArtifacts {
         artifact: &catalog::Artifact,
         representation: Representation,
     ) -> Result<Artifact, Damage> {
-        let blob = self.store.open(&key).await?.ok_or(Damage::Missing)?;
-        let store::Content::File(file) = blob.content else {
-            todo!()
+        let content = match &self.blocks {
+            Some(blocks) => self.open_remote(&key, artifact, blocks).await?,
+            None => self.open_file(&key, artifact).await?,
         };
-        let (opened, _links) = Stamp::of(&file).map_err(Damage::Unreadable)?;
-        if opened.size != artifact.size {
-            return Err(Damage::Size {
-                expected: artifact.size,
-                actual: opened.size,
-            });
-        }
-        let content = if artifact.size <= INLINE_BYTES_MAX {
-            let (file, size, expected) = (Arc::clone(&file), artifact.size, artifact.sha256);
-            self.readers
-                .run(move || read_inline(&file, size, &expected))
-                .await?
-        } else {
-            let mapping = Mapping::new(&file, artifact.size);
-            let pieces = artifact.pieces.sha256.iter().map(|expected| Piece {
-                expected: *expected,
-                is_good: OnceCell::new(),
-            });
-            Content::Mapped {
-                mapping: mapping.map_err(Damage::Unreadable)?,
-                pieces: pieces.collect(),
-            }
-        };
-        let is_damaged = AtomicBool::new(false);
         Ok(Artifact {
             key,
             representation,
             content,
-            opened,
-            file,
-            is_damaged,
         })
+    }
+
+    /// Asks nothing of the store for a large artifact: the blocks that are near may be all that is wanted.
+    async fn open_remote(
+        &self,
+        key: &Key,
+        artifact: &catalog::Artifact,
+        blocks: &Arc<Blocks>,
+    ) -> Result<Content, Damage> {
+        let store = Arc::clone(&self.store);
+        let source = Arc::new(Source::new(store, key.clone(), artifact));
+        if artifact.size == 0 {
+            return Ok(Content::Inline(Bytes::new(), None));
+        }
+        if artifact.size <= INLINE_BYTES_MAX {
+            let whole = Preparation::Block(blocks.load(&source, 0)).await?;
+            return Ok(Content::Inline(whole.unwrap_or_default(), None));
+        }
+        let blocks = Arc::clone(blocks);
+        Ok(Content::Remote(Remote { blocks, source }))
+    }
+
+    async fn open_file(&self, key: &Key, artifact: &catalog::Artifact) -> Result<Content, Damage> {
+        let blob = self.store.open(key).await?.ok_or(Damage::Missing)?;
+        let store::Content::File(file) = blob.content else {
+            let unsupported = io::ErrorKind::Unsupported.into();
+            return Err(StoreError::new("map", key, unsupported).into());
+        };
+        let file = OpenFile::new(file).map_err(Damage::Unreadable)?;
+        if file.size() != artifact.size {
+            return Err(Damage::Size {
+                expected: artifact.size,
+                actual: file.size(),
+            });
+        }
+        if artifact.size <= INLINE_BYTES_MAX {
+            let expected = artifact.sha256;
+            return self.readers.run(move || read_inline(file, &expected)).await;
+        }
+        let mapped = Mapped::new(file, &artifact.pieces.sha256);
+        Ok(Content::Mapped(Arc::new(
+            mapped.map_err(Damage::Unreadable)?,
+        )))
     }
 }
 
 /// Reads and verifies a small artifact whole.
-fn read_inline(file: &File, size: u64, expected: &Digest) -> Result<Content, Damage> {
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
-    file.read_exact_at(&mut bytes, 0)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Damage::Changed,
-            _ => Damage::Unreadable(error),
-        })?;
+fn read_inline(file: OpenFile, expected: &Digest) -> Result<Content, Damage> {
+    let bytes = file.read()?;
     if Digest::of(&bytes) != *expected {
-        return Err(Damage::Altered(ByteRange::whole(size)));
+        return Err(Damage::Altered(ByteRange::whole(file.size())));
     }
-    Ok(Content::Inline(bytes.into()))
+    Ok(Content::Inline(bytes.into(), Some(file)))
 }

@@ -20,9 +20,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::artifact::{Artifact, Readers};
+use super::artifact::Artifact;
 use super::exchange::{Ending, Exchange, Incoming, Phase, Record, Shared, State};
 use super::payload::Payload;
+use super::readers::Readers;
 use super::transmit::WINDOW_BYTES;
 use super::wire::{Rules, Wire};
 
@@ -57,7 +58,7 @@ pub struct Answer {
     pub response: Response<Empty<Bytes>>,
     /// The body.
     pub payload: Payload,
-    /// Whose mapping the frames are slices of.
+    /// What the frames are positions in.
     pub artifact: Option<Arc<Artifact>>,
     /// For the log; status, length and time are filled in here.
     pub record: Record,

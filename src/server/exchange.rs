@@ -115,7 +115,7 @@ impl Record {
 pub struct Exchange {
     /// What will be logged.
     pub record: Record,
-    /// Whose mapping the body's frames are slices of.
+    /// What the body's frames are positions in.
     pub artifact: Option<Arc<Artifact>>,
     /// What is left of the body.
     pub payload: Payload,
@@ -247,9 +247,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::payload::Frame;
 
     fn exchange(body: &'static [u8]) -> Exchange {
-        let payload = Payload::one(bytes::Bytes::from_static(body));
+        let payload = Payload::one(Frame::Bytes(bytes::Bytes::from_static(body)));
         Exchange::new(Record::new(None, None), None, payload, Instant::now())
     }
 

@@ -38,6 +38,74 @@ struct EndingLabel {
     ending: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct NearLabel {
+    near: &'static str,
+}
+
+/// What is counted about blocks of artifacts in a remote store; clones count together.
+#[derive(Clone, Debug)]
+pub struct BlockCounts {
+    /// Blocks that were found in memory.
+    pub memory_hits: Counter,
+    /// Blocks that were found on the cache's disk, and were good.
+    pub disk_hits: Counter,
+    /// Requests to the store.
+    pub fetches: Counter,
+    /// Bytes that came of them.
+    pub fetched_bytes: Counter,
+    /// Blocks that were not what was published.
+    pub damaged: Counter,
+    in_flight: Gauge,
+}
+
+impl BlockCounts {
+    fn new(r: &mut Registry) -> Self {
+        let hits = Family::<NearLabel, Counter>::default();
+        let help = "Blocks of remote artifacts that were found near: in memory, or on the disk of the cache";
+        r.register("block_hits", help, hits.clone());
+        let near = |near| hits.get_or_create_owned(&NearLabel { near });
+        let damaged = "Blocks that were not what was published, from the store or from the disk of the cache; none was sent";
+        Self {
+            memory_hits: near("memory"),
+            disk_hits: near("disk"),
+            fetches: counter(
+                r,
+                "block_fetches",
+                "Blocks that were asked of a remote store",
+            ),
+            fetched_bytes: counter(
+                r,
+                "block_fetched_bytes",
+                "Bytes of blocks that a remote store gave",
+            ),
+            damaged: counter(r, "blocks_damaged", damaged),
+            in_flight: gauge(
+                r,
+                "block_fetches_in_flight",
+                "Blocks that are being asked of a remote store, or wait for it to recover",
+            ),
+        }
+    }
+
+    /// Counts a fetch as in flight until what it returns is dropped.
+    #[must_use]
+    pub fn fetch_begins(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+}
+
+/// A fetch that is in flight.
+#[derive(Debug)]
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// A ratio of two counters, computed when it is asked for.
 type Ratio = Gauge<f64, AtomicU64>;
 
@@ -73,6 +141,8 @@ pub struct Metrics {
     pub connections_refused: Counter,
     /// Failed accepts.
     pub accept_errors: Counter,
+    /// Blocks of remote artifacts.
+    pub blocks: BlockCounts,
     store_errors: Counter,
     log_dropped: Counter,
     releases_loaded: Gauge,
@@ -139,6 +209,7 @@ impl Metrics {
                 "accept_errors",
                 "Failed accepts, as without free descriptors",
             ),
+            blocks: BlockCounts::new(&mut r),
             store_errors: counter(&mut r, "store_errors", "Failed looks at the store"),
             log_dropped: counter(&mut r, "access_log_dropped", dropped),
             releases_loaded: gauge(&mut r, "releases_loaded", "Releases in memory"),

@@ -1,7 +1,7 @@
 //! The origin's server: sockets in, answers out.
 //!
 //! Owns threads, listeners and the drain. One thread per `server.threads` with a runtime of its own serves devices and
-//! edges; the calling thread serves the admin listener; readers (see `artifact.rs`) wait for disks. Only reads the
+//! edges; the calling thread serves the admin listener; readers (see `readers.rs`) wait for disks. Only reads the
 //! store. Read in the order of a request: `worker.rs` accepts, `connection.rs` keeps the deadlines, `wire.rs` is the
 //! socket under hyper, `origin.rs` answers, `artifact.rs` and `transmit.rs` get an artifact's bytes to the socket.
 
@@ -19,7 +19,7 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::index::Index;
-use crate::config::Config;
+use crate::config::{Config, StoreLocation};
 use crate::http::HeadLimits;
 use crate::model::Clock;
 use crate::store::Store;
@@ -27,21 +27,26 @@ use crate::store::Store;
 mod access;
 mod admin;
 mod artifact;
+mod blocks;
 mod connection;
+mod damage;
 mod exchange;
 mod metrics;
 mod origin;
 mod payload;
+mod readers;
 mod transmit;
 mod wire;
 mod worker;
 
 use self::access::AccessLogger;
 use self::admin::Admin;
-use self::artifact::{OpenArtifacts, Readers};
+use self::artifact::OpenArtifacts;
+use self::blocks::Blocks;
 use self::connection::{Handler, Site};
 use self::metrics::Metrics;
 use self::origin::{Origin, Shared, pointer_cache_control};
+use self::readers::Readers;
 use self::wire::Rules;
 use self::worker::Places;
 
@@ -164,6 +169,9 @@ pub fn run(
         workers.push(spawn(format!("headwater-{number}"), work)?);
     }
     let outcome = seed.oversee(overseeing, &shared, shutdown, workers);
+    if let Some(blocks) = shared.artifacts.blocks() {
+        blocks.close();
+    }
     reading.shutdown_background(); // a reader that waits for a dead disk must not keep the process
     drop(shared);
     if let Some(thread) = log_thread {
@@ -182,15 +190,25 @@ fn share(
 ) -> Result<Shared, ServeError> {
     let limits = &config.limits;
     let cache_control = HeaderValue::from_str(&pointer_cache_control(&config.channels));
-    let index = Index::new(Arc::clone(&store), limits.store_reads_max);
+    let index = Index::new(
+        Arc::clone(&store),
+        limits.store_reads_max,
+        limits.store_stale_max,
+    );
+    let metrics = Arc::new(Metrics::new());
+    let blocks = match &config.store {
+        StoreLocation::Directory(_) => None,
+        StoreLocation::S3(_) => Some(Arc::new(open_blocks(config, readers, &metrics)?)),
+    };
     Ok(Shared {
         index: Arc::new(index),
         artifacts: Arc::new(OpenArtifacts::new(
             store,
+            blocks,
             readers.clone(),
             limits.open_artifacts_max,
         )),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         log,
         clock,
         secrets: config.server.origin_secrets.clone(),
@@ -201,6 +219,23 @@ fn share(
         })?,
         cache_tag_header: config.server.cache_tag_header.clone(),
     })
+}
+
+fn open_blocks(
+    config: &Config,
+    readers: &Readers,
+    metrics: &Metrics,
+) -> Result<Blocks, ServeError> {
+    let (cache, fetches_max) = (&config.cache, config.limits.store_reads_max);
+    let action = match &cache.disk_path {
+        Some(path) => format!(
+            "open the block cache `cache.disk_path` = {}",
+            path.display()
+        ),
+        None => "open the block cache".to_owned(),
+    };
+    Blocks::open(cache, fetches_max, readers.clone(), metrics.blocks.clone())
+        .map_err(ServeError::new(action))
 }
 
 /// How a drain proceeds: `stop` first, `kill` when the grace is over.

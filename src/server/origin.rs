@@ -19,11 +19,12 @@ use subtle::{Choice, ConstantTimeEq};
 use tokio::time::{Instant, timeout};
 
 use super::access::AccessLogger;
-use super::artifact::{Artifact, Damage, Gate, OpenArtifacts};
+use super::artifact::{Artifact, Content, Gate, OpenArtifacts};
 use super::connection::{Answer, Answering, Handler};
+use super::damage::Damage;
 use super::exchange::{Granted, Incoming, Record};
 use super::metrics::Metrics;
-use super::payload::Payload;
+use super::payload::{Frame, Payload};
 use crate::catalog::index::{FRESH_FOR, Index, IndexError, LoadedRelease, PATIENCE};
 use crate::config::{Channels, Secret};
 use crate::http::{
@@ -100,10 +101,10 @@ enum Object {
 }
 
 impl Object {
-    /// The artifact whose mapping the body's frames are slices of.
-    fn into_mapped(self) -> Option<Arc<Artifact>> {
+    /// The artifact that the body's frames are positions in.
+    fn into_stored(self) -> Option<Arc<Artifact>> {
         match self {
-            Self::Artifact(artifact) => Some(artifact).filter(|artifact| artifact.is_mapped()),
+            Self::Artifact(artifact) => Some(artifact).filter(|artifact| artifact.is_stored()),
             Self::Document(_) | Self::Redirect(_) => None,
         }
     }
@@ -323,7 +324,10 @@ impl Origin {
         let opening = self.shared.artifacts.open(id, artifact, &description);
         match timeout(PATIENCE, opening).await {
             Ok(Ok(open)) => Ok(Object::Artifact(open)),
-            Ok(Err(damage)) => Err(report(id, name, &damage)),
+            Ok(Err(damage)) => Err(note(
+                &damage,
+                &format!("artifacts/{}/{}/{name}", id.product, id.version),
+            )),
             Err(_elapsed) => Err(IndexError::TimedOut.into()),
         }
     }
@@ -443,10 +447,10 @@ impl Origin {
         let payload = match head.method {
             // RFC 9110 §9.3.2: HEAD has the headers of GET and no body.
             Method::Head => Payload::empty(),
-            _ if !body.is_empty() => Payload::one(body),
+            _ if !body.is_empty() => Payload::one(Frame::Bytes(body)),
             _ => frames(plan, &object, representation.len()),
         };
-        let artifact = object.into_mapped();
+        let artifact = object.into_stored();
         let record = Record::new(Some(head), range);
         Answering::Now(Answer {
             response: head_of(status, headers),
@@ -462,13 +466,18 @@ impl Origin {
         artifact: Arc<Artifact>,
         index: usize,
     ) -> Answer {
-        let prepared = artifact
-            .prepare(index, self.shared.artifacts.readers())
-            .await;
+        let preparing = artifact.prepare(index, self.shared.artifacts.readers());
+        // A file is waited for as long as its disk takes; a store on another machine may never answer.
+        let prepared = match artifact.content() {
+            Content::Remote(_) => timeout(PATIENCE, preparing)
+                .await
+                .unwrap_or(Err(Damage::TimedOut(PATIENCE))),
+            Content::Mapped(_) | Content::Inline(..) => preparing.await,
+        };
         if let Err(damage) = prepared {
             self.remembered.borrow_mut().pop(head.path());
-            tracing::error!(error = chain(&damage), key = %artifact.key(), "cannot serve an artifact");
-            return plain(problem(Problem::Internal), Some(head));
+            let absence = note(&damage, artifact.key().as_str());
+            return plain(problem(absence.into()), Some(head));
         }
         match self.emit(head, Object::Artifact(artifact), Attempt::Prepared) {
             Answering::Now(answer) => answer,
@@ -477,14 +486,14 @@ impl Origin {
     }
 }
 
-/// Logs what stands in the way of an artifact.
-fn report(id: &ReleaseId, name: &ArtifactName, damage: &Damage) -> Absence {
+/// Logs what stands in the way of an artifact, and says what that is to a client.
+fn note(damage: &Damage, key: &str) -> Absence {
     let error = chain(damage);
-    if let Damage::Store(_) = damage {
-        tracing::warn!(error, release = %id, artifact = %name, "cannot open `{name}` of {id}");
+    if damage.is_trouble() {
+        tracing::warn!(error, key, "cannot get `{key}` from the store");
         Absence::Unavailable
     } else {
-        tracing::error!(error, release = %id, artifact = %name, "cannot serve `{name}` of {id}");
+        tracing::error!(error, key, "cannot serve `{key}`");
         Absence::Damaged
     }
 }
@@ -503,15 +512,15 @@ fn frames(plan: Plan, object: &Object, len: u64) -> Payload {
     let frame = |range: ByteRange| match object {
         Object::Artifact(artifact) => artifact.frame(range),
         Object::Document(served) => document_frame(&served.bytes, range),
-        Object::Redirect(_) => Bytes::new(),
+        Object::Redirect(_) => Frame::default(),
     };
     match plan {
         Plan::Whole => Payload::one(frame(ByteRange::whole(len))),
         Plan::Part(range) => Payload::one(frame(range)),
         Plan::Parts(multipart) => {
             let parts = multipart.parts.into_iter();
-            let parts = parts.flat_map(|part| [part.preamble, frame(part.range)]);
-            Payload::many(parts.chain([multipart.epilogue]))
+            let parts = parts.flat_map(|part| [Frame::Bytes(part.preamble), frame(part.range)]);
+            Payload::many(parts.chain([Frame::Bytes(multipart.epilogue)]))
         }
         Plan::NotModified | Plan::PreconditionFailed | Plan::Unsatisfiable => Payload::empty(),
     }
@@ -521,8 +530,8 @@ fn frames(plan: Plan, object: &Object, len: u64) -> Payload {
     clippy::cast_possible_truncation,
     reason = "positions inside a document in memory are small"
 )]
-fn document_frame(bytes: &Bytes, range: ByteRange) -> Bytes {
-    bytes.slice(range.offset as usize..range.end() as usize)
+fn document_frame(bytes: &Bytes, range: ByteRange) -> Frame {
+    Frame::Bytes(bytes.slice(range.offset as usize..range.end() as usize))
 }
 
 /// An answer whose body, if any, is a small document.
@@ -538,7 +547,7 @@ pub fn plain(reply: Reply, head: Option<RequestHead>) -> Answer {
     let payload = if is_head {
         Payload::empty()
     } else {
-        Payload::one(body)
+        Payload::one(Frame::Bytes(body))
     };
     let record = Record::new(head, None);
     Answer {
@@ -566,7 +575,9 @@ impl From<IndexError> for Absence {
         tracing::warn!(error = chain(&error), "cannot look up");
         match error {
             IndexError::Document { .. } => Self::Damaged,
-            IndexError::TimedOut | IndexError::Store(_) => Self::Unavailable,
+            IndexError::TimedOut | IndexError::Store(_) | IndexError::Stale { .. } => {
+                Self::Unavailable
+            }
         }
     }
 }

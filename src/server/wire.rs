@@ -21,11 +21,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::artifact::Readers;
-use super::exchange::{Ending, Incoming, Phase, Record, Shared};
-use super::transmit::Transmitter;
+use super::damage::Damage;
+use super::exchange::{Ending, Exchange, Incoming, Phase, Record, Shared};
+use super::readers::Readers;
+use super::transmit::{FRAMES_MAX, Permit, Transmitter};
 use crate::config::Limits;
 use crate::http::{HeadLimits, HttpVersion, Inspection, Refusal, inspect};
+use crate::telemetry::chain;
 
 /// What all connections of one listener have in common.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub struct Wire {
     stash: Vec<u8>,
     reading: Reading,
     closing: Closing,
+    /// The kernel took nothing the last time: nothing is prepared before it has room again.
+    is_full: bool,
     /// Whether the connection goes on after the answer that is under way.
     is_persistent: bool,
 }
@@ -91,8 +95,8 @@ thread_local! {
 /// Answers up to this size, head included, are written from one buffer.
 const SMALL_ANSWER_BYTES_MAX: usize = 16 * 1024;
 
-/// At most so many buffers go into one write: the head, and eight parts of a multipart body with their preambles.
-const WRITE_BUFFERS_MAX: usize = 17;
+/// At most so many buffers go into one write: the head, and frames of the body.
+const WRITE_BUFFERS_MAX: usize = 1 + FRAMES_MAX;
 
 impl Wire {
     /// Takes over a socket.
@@ -112,6 +116,7 @@ impl Wire {
             stash: Vec::new(),
             reading: Reading::Heads,
             closing: Closing::No,
+            is_full: false,
             is_persistent: true,
         }
     }
@@ -177,6 +182,10 @@ impl Wire {
 
     /// Sends what may be sent now of `head` and the body behind it; ready with how much of `head` that was.
     fn poll_send(&mut self, cx: &mut Context<'_>, head: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_full {
+            ready!(self.stream.poll_write_ready(cx))?;
+            self.is_full = false;
+        }
         let state = self.shared.borrow();
         if state.budget == 0 {
             cx.waker().wake_by_ref(); // the other connections of this thread first
@@ -184,50 +193,54 @@ impl Wire {
         }
         let exchange = state.exchange.as_ref();
         let artifact = exchange.and_then(|exchange| exchange.artifact.as_ref());
-        let mut buffers = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
-        buffers[0] = IoSlice::new(head);
-        let mut count = 1;
-        for frame in exchange
-            .iter()
-            .flat_map(|e| e.payload.frames(WRITE_BUFFERS_MAX - 1))
-        {
-            buffers[count] = IoSlice::new(frame);
-            count += 1;
-        }
-        let buffers = &buffers[..count];
-        let stream = Pin::new(&mut self.stream);
-        let len: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-        let (outcome, is_damaged) = if artifact.is_none() && len <= SMALL_ANSWER_BYTES_MAX {
-            (poll_write_joined(stream, cx, buffers), false)
-        } else {
-            let mut parts = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
-            let select =
-                self.transmitter
-                    .poll_select(cx, artifact, (buffers, state.budget), &mut parts);
-            let Poll::Ready(select) = select else {
+        let permit = match poll_permit(&mut self.transmitter, cx, exchange, head, state.budget) {
+            Poll::Ready(Ok(permit)) => permit,
+            Poll::Ready(Err(damage)) => {
+                drop(state);
+                return Poll::Ready(Err(self.break_off(damage)));
+            }
+            Poll::Pending => {
                 drop(state);
                 // The client waits for us: its deadline starts anew when the socket is full again.
                 self.shared.borrow_mut().phase = Phase::Answering;
                 return Poll::Pending;
-            };
-            let permit = match select {
-                Ok(permit) => permit,
-                Err(damage) => {
-                    drop(state);
-                    self.shared.borrow_mut().broken = Some(Ending::Damaged);
-                    return Poll::Ready(Err(io::Error::other(damage)));
-                }
-            };
-            let outcome = stream.poll_write_vectored(cx, &parts[..permit.parts]);
-            // A byte beyond the end of a file that was cut is EFAULT for the kernel, where the program itself would
-            // get SIGBUS; up to the end of the file's last page it is a zero.
-            let is_damaged = outcome.is_ready()
-                && permit.has_mapped
-                && artifact.is_some_and(|artifact| !artifact.is_unchanged());
-            (outcome, is_damaged)
+            }
         };
+        let mut parts = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
+        parts[0] = IoSlice::new(head);
+        let frames = exchange.map_or(0, |exchange| {
+            let payload = &exchange.payload;
+            self.transmitter
+                .parts(artifact, payload, &permit, &mut parts[1..])
+        });
+        let parts = &parts[usize::from(head.is_empty())..=frames];
+        let stream = Pin::new(&mut self.stream);
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let outcome = if artifact.is_none() && len <= SMALL_ANSWER_BYTES_MAX {
+            poll_write_joined(stream, cx, parts)
+        } else {
+            stream.poll_write_vectored(cx, parts)
+        };
+        // A byte beyond the end of a file that was cut is EFAULT for the kernel, where the program itself would get
+        // SIGBUS; up to the end of the file's last page it is a zero.
+        let is_damaged = outcome.is_ready()
+            && permit.has_stored
+            && artifact.is_some_and(|artifact| !artifact.is_unchanged());
         drop(state);
         self.note(outcome, is_damaged, head.len())
+    }
+
+    /// Why the connection ends: what was promised cannot be sent.
+    fn break_off(&mut self, damage: Damage) -> io::Error {
+        let mut state = self.shared.borrow_mut();
+        state.broken = Some(Ending::Damaged);
+        if let Some(artifact) = state.exchange.as_ref().and_then(|e| e.artifact.as_ref())
+            && damage.is_trouble()
+        {
+            let (key, error) = (artifact.key(), chain(&damage));
+            tracing::warn!(error, %key, "the store gives no more of `{key}`");
+        }
+        io::Error::other(damage)
     }
 
     /// Puts what became of a write into the state of the connection.
@@ -240,6 +253,8 @@ impl Wire {
         let mut state = self.shared.borrow_mut();
         match outcome {
             Poll::Pending => {
+                self.is_full = true;
+                self.transmitter.let_go();
                 if !matches!(state.phase, Phase::Sending(_)) {
                     let deadline = Instant::now() + self.rules.limits.write_stall_timeout;
                     state.phase = Phase::Sending(deadline);
@@ -276,6 +291,26 @@ impl Wire {
                 Poll::Ready(Err(error))
             }
         }
+    }
+}
+
+/// What may be written behind `head`. Pending only when there is no head either: it goes out while a body is prepared.
+fn poll_permit(
+    transmitter: &mut Transmitter,
+    cx: &mut Context<'_>,
+    exchange: Option<&Exchange>,
+    head: &[u8],
+    budget: usize,
+) -> Poll<Result<Permit, Damage>> {
+    let budget = budget.saturating_sub(head.len());
+    let Some(exchange) = exchange else {
+        return Poll::Ready(Ok(Permit::none()));
+    };
+    let artifact = exchange.artifact.as_ref();
+    let permit = transmitter.poll_permit(cx, artifact, &exchange.payload, budget);
+    match permit {
+        Poll::Pending if !head.is_empty() => Poll::Ready(Ok(Permit::none())),
+        permit => permit,
     }
 }
 

@@ -50,8 +50,8 @@ impl Mapping {
             usize::try_from(len).map_err(|_wider| io::Error::from(io::ErrorKind::FileTooLarge))?;
         // SAFETY: what makes a mapping unsafe is that the file may change or shrink under a `&[u8]`. Nothing in this
         // crate reads through this slice: its address is handed to the kernel, which checks every page itself and
-        // answers EFAULT, and `server/transmit.rs` compares the file's size before and after each such call. The edge
-        // maps files without a name, which nobody but itself could change (`edge/proxy/sent.rs`).
+        // answers EFAULT, and `server/wire.rs` compares the file's size after each such call, `server/artifact/` before.
+        // The edge maps files without a name, which nobody but itself could change (`edge/proxy/sent.rs`).
         let map = unsafe { memmap2::MmapOptions::new().len(size).map(file)? };
         Ok(Self {
             bytes: Bytes::from_owner(Owner(map)),
@@ -70,6 +70,19 @@ impl Mapping {
     pub fn slice(&self, range: ByteRange) -> Bytes {
         self.bytes
             .slice(range.offset as usize..range.end() as usize)
+    }
+
+    /// The same as an address that lives no longer than the mapping.
+    ///
+    /// # Panics
+    /// When `range` is not inside the mapping, which the plan excludes.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "positions inside a mapping fit the address space"
+    )]
+    pub fn part(&self, range: ByteRange) -> &[u8] {
+        &self.bytes[range.offset as usize..range.end() as usize]
     }
 
     /// Where it begins.

@@ -99,6 +99,10 @@ mod wire_ranges;
 // S3.
 /// S3 slow, busy, broken, gone: what commands do then, and say.
 mod s3_faults;
+/// An origin over a bucket: what it fetches, what it keeps, that two are one.
+mod s3_serve;
+/// The same while the bucket is slow, wrong, or away.
+mod s3_serve_faults;
 /// What only a bucket can get wrong.
 mod store_s3;
 /// The two servers and the proxy that the tests of S3 stand on.

@@ -23,6 +23,7 @@ pub struct Setup {
     config: String,
     threads: usize,
     store: Option<Arc<StoreDir>>,
+    bucket: Option<(String, Vec<(&'static str, String)>)>,
 }
 
 /// A store in a directory of its own, removed with the last origin that serves it.
@@ -38,7 +39,7 @@ pub struct Origin {
     pub admin: SocketAddr,
     log: Log,
     /// The store and the directory of the configuration file, kept until the process has ended.
-    _held: (Arc<StoreDir>, TempDir),
+    _held: (Option<Arc<StoreDir>>, TempDir),
 }
 
 /// Every line the process printed, from both streams.
@@ -115,6 +116,7 @@ impl Setup {
             config: "[server]\ndrain_delay = \"0s\"\n".into(),
             threads: 2,
             store: None,
+            bucket: None,
         }
     }
 
@@ -136,10 +138,15 @@ impl Setup {
         self
     }
 
+    /// A bucket, and what the process needs in its environment to find it.
+    pub fn bucket(mut self, url: &str, environment: Vec<(&'static str, String)>) -> Self {
+        self.bucket = Some((url.to_owned(), environment));
+        self
+    }
+
     /// Starts it and waits until it accepts.
     #[track_caller]
     pub fn start(self) -> Origin {
-        let store = self.store.unwrap_or_else(StoreDir::standard);
         let config = tempfile::tempdir().unwrap();
         let file = config.path().join("origin.toml");
         fs::write(&file, &self.config).unwrap();
@@ -148,10 +155,19 @@ impl Setup {
             .args(["--admin", "127.0.0.1:0", "--access-log", "json"])
             .args(["--threads", &self.threads.to_string(), "--config"])
             .arg(&file)
-            .arg("--store")
-            .arg(store.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .arg("--store");
+        let store = match self.bucket {
+            Some((url, environment)) => {
+                command.arg(url).envs(environment);
+                None
+            }
+            None => {
+                let store = self.store.unwrap_or_else(StoreDir::standard);
+                command.arg(store.path());
+                Some(store)
+            }
+        };
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the executable starts");
         let log = Log::default();
         collect(child.stdout.take().unwrap(), &log);
