@@ -29,6 +29,10 @@ use crate::store::disk::DirectoryStore;
 use crate::store::s3::{S3Options, S3Store};
 use crate::store::{Store, StoreError};
 
+mod cdn;
+
+pub use cdn::{cdn, now};
+
 /// Why the parts could not be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AssemblyError {
