@@ -96,6 +96,10 @@ mod wire_paths;
 /// R14, R16: one range.
 mod wire_ranges;
 
+// S3.
+/// The two servers and the proxy that the tests of S3 stand on.
+mod test_servers;
+
 // The edge.
 /// CloudFront's invalidation API, driven by its own SDK.
 mod edge_api;
