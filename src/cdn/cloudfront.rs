@@ -224,9 +224,11 @@ impl From<&types::Invalidation> for Invalidation {
         let nanosecond = i32::try_from(created.subsec_nanos()).unwrap_or_default();
         Self {
             id: seen.id().to_owned(),
-            status: match seen.status() {
-                "Completed" => Status::Completed,
-                _ => Status::InProgress,
+            // CloudFront documents `Completed`, moto says `COMPLETED`.
+            status: if seen.status().eq_ignore_ascii_case("Completed") {
+                Status::Completed
+            } else {
+                Status::InProgress
             },
             created_at: Timestamp::new(created.secs(), nanosecond).ok(),
         }
