@@ -178,8 +178,8 @@ impl Context {
 struct StoreArgs {
     #[arg(
         long,
-        value_name = "DIR",
-        help = "The store [env: HEADWATER_STORE] [default: ./headwater-store]"
+        value_name = "STORE",
+        help = "A directory or s3://BUCKET[/PREFIX] [env: HEADWATER_STORE] [default: ./headwater-store]"
     )]
     store: Option<PathBuf>,
 

@@ -221,7 +221,7 @@ struct Target {
 
 impl Target {
     fn open(location: &StoreLocation, mode: Mode) -> Result<Self, AssemblyError> {
-        if mode == Mode::Commit {
+        if mode == Mode::Commit && matches!(location, StoreLocation::Directory(_)) {
             assembly::create_store(location)?;
         }
         match assembly::publisher(location) {

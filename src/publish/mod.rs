@@ -257,11 +257,6 @@ impl Publisher {
     }
 }
 
-/// The reservation that publishing, promoting and retiring one release share.
-fn scope(id: &ReleaseId) -> String {
-    format!("release {id}")
-}
-
 /// Runs blocking work on the runtime's threads for that.
 async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {

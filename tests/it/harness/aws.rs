@@ -105,7 +105,8 @@ impl Client {
         let payload = HttpRequestBody::from(Bytes::copy_from_slice(body));
         let mut request: HttpRequest = request.body(payload).unwrap();
         AwsAuthorizer::new(&credential(&self.secret), self.service, REGION)
-            .authorize(&mut request, None);
+            .try_authorize(&mut request, None)
+            .unwrap();
         let mut bytes = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
         let host = self.address.to_string();
         let length = body.len().to_string();

@@ -38,10 +38,12 @@ pub enum Fault {
     Hang,
 }
 
+type Fits = dyn Fn(&Passed) -> bool + Send + Sync;
+
 /// Which requests a fault is for. Of several rules, the first that fits is used.
 pub struct Rule {
     fault: Fault,
-    fits: Vec<Box<dyn Fn(&Passed) -> bool + Send + Sync>>,
+    fits: Vec<Box<Fits>>,
     skip: usize,
     times: Option<usize>,
 }
@@ -49,7 +51,6 @@ pub struct Rule {
 /// One request that came, and what was done to it.
 #[derive(Clone, Debug)]
 pub struct Passed {
-    pub method: String,
     /// Path and query as sent.
     pub target: String,
     /// As AWS names it: `GetObject`, `UploadPart`, ….
@@ -244,7 +245,7 @@ impl FaultProxy {
             while let Ok((stream, _)) = listener.accept() {
                 let shared = Arc::clone(&shared);
                 // Connections end in every way here: no outcome is looked at.
-                std::thread::spawn(move || shared.serve(stream));
+                std::thread::spawn(move || shared.serve(&stream));
             }
         });
     }
@@ -257,13 +258,13 @@ impl Drop for FaultProxy {
 }
 
 impl Shared {
-    fn serve(&self, client: TcpStream) -> io::Result<()> {
+    fn serve(&self, client: &TcpStream) -> io::Result<()> {
         client.set_nodelay(true)?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.open).push((id, client.try_clone()?));
-        let outcome = self.exchange_all(&client);
+        let outcome = self.exchange_all(client);
         if outcome.is_err() {
-            SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
+            SockRef::from(client).set_linger(Some(Duration::ZERO))?;
         }
         lock(&self.open).retain(|(open, _)| *open != id);
         outcome
@@ -329,7 +330,6 @@ impl Shared {
         let in_bucket = path.trim_start_matches('/').split_once('/');
         let key = in_bucket.map_or("", |(_, key)| key).to_owned();
         let mut passed = Passed {
-            method: head.method().to_owned(),
             operation: super::s3::operation(head.method(), &key, query),
             target: target.clone(),
             key,

@@ -12,7 +12,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::aws::{self, Client, text_of};
-use super::s3::store_url;
 
 /// The running server.
 pub struct Moto {
@@ -84,7 +83,7 @@ impl Moto {
         Client::new("cloudfront", self.address)
     }
 
-    /// Makes a bucket that no other test has, and names it.
+    /// Makes a bucket that no other test has, and names it; `s3::store_url` makes it a store.
     #[track_caller]
     pub fn new_bucket(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(1);
@@ -92,11 +91,6 @@ impl Moto {
         let response = self.s3().send("PUT", &format!("/{bucket}"), &[], "");
         assert_eq!(response.status, 200, "{response:?}");
         bucket
-    }
-
-    /// What `--store` is given for a bucket of [`Moto::new_bucket`].
-    pub fn store_url(&self, bucket: &str, prefix: &str) -> String {
-        store_url(bucket, prefix)
     }
 
     /// Makes a distribution in front of an origin, and says its id.

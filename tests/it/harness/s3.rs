@@ -107,13 +107,13 @@ impl S3Server {
     }
 
     /// The bucket's name.
-    pub fn bucket(&self) -> &'static str {
-        BUCKET
+    pub fn bucket(&self) -> &str {
+        self.bucket.name()
     }
 
     /// What `--store` is given; without a prefix when that is empty.
     pub fn store_url(&self, prefix: &str) -> String {
-        store_url(BUCKET, prefix)
+        store_url(self.bucket(), prefix)
     }
 
     /// What a command needs to find it, and nothing else.

@@ -148,6 +148,11 @@ impl Bucket {
         }
     }
 
+    /// What requests call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Every key, sorted.
     pub fn keys(&self) -> Vec<String> {
         self.peek().objects.keys().cloned().collect()
