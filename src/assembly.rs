@@ -27,8 +27,10 @@ use crate::model::Clock;
 use crate::server::{self, Listeners, ServeError, Surroundings};
 use crate::store::{Store, StoreError};
 
+mod cdn;
 mod store;
 
+pub use cdn::{cdn, now};
 pub use store::{
     ConditionalWrites, StoreState, TRIAL_PRODUCT, create_store, examine_bucket, open_store,
     publisher,

@@ -30,6 +30,8 @@ pub enum Exit {
     NotFound = 4,
     /// What is stored or arrived is not what was published.
     Damaged = 5,
+    /// The channel has moved, but the edge was not told, or has not said that it is done.
+    Untold = 6,
 }
 
 impl Exit {
@@ -89,6 +91,12 @@ impl Failure {
             self.hint = Some(hint.into());
         }
         self
+    }
+
+    /// Says more, a line each.
+    #[must_use]
+    pub(super) fn with_details(self, details: Vec<String>) -> Self {
+        Self { details, ..self }
     }
 
     /// Names the way out.

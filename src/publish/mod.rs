@@ -223,6 +223,16 @@ impl Publisher {
         records::show(&*self.store, id).await
     }
 
+    /// One channel.
+    pub async fn channel(
+        &self,
+        product: &Product,
+        name: &ChannelName,
+    ) -> Result<Channel, PublishError> {
+        let (channel, _tag) = promote::current(&*self.store, product, name).await?;
+        Ok(channel)
+    }
+
     /// All channels, of one product or of all, sorted by product and name.
     pub async fn channels(
         &self,

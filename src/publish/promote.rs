@@ -113,7 +113,8 @@ pub(super) async fn rollback(
     })
 }
 
-async fn current(
+/// See [`Publisher::channel`].
+pub(super) async fn current(
     store: &dyn Store,
     product: &Product,
     name: &ChannelName,
