@@ -1,6 +1,7 @@
 //! `headwater verify`: re-hashes what is stored, or looks at what an edge answers.
 //!
-//! Owns the command's arguments and the report on a store; that on an edge is in `verify/through.rs`.
+//! Owns the command's arguments and the report on a store; that on an edge is in `verify/through.rs`. Never looks at a
+//! byte itself: `publish/` and `device/` do.
 
 use std::fmt::Write as _;
 
@@ -19,7 +20,7 @@ mod through;
 
 use through::{Breadth, OnStale, Question};
 
-/// Compare what is stored, or what an edge answers, with the release documents, byte by byte
+/// Compare what is stored, or what an edge answers, with what was published
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Without --through, what is stored is read and hashed again. Ends with exit code 5 when anything is damaged, and names \
@@ -39,7 +40,7 @@ Examples:
   headwater verify
   headwater verify agent 1.4.2 --json
   headwater verify --through https://updates.example.com
-  headwater verify agent --through https://updates.example.com --pops 203.0.113.7,203.0.113.99 --strict
+  headwater verify agent --through https://updates.example.com --pops 203.0.113.7 --strict
   headwater verify agent 1.4.2 --through http://127.0.0.1:8090 --pops 0,1,2")]
 pub(super) struct Typed {
     /// Only this product

@@ -75,7 +75,7 @@ impl Question<'_> {
         let bar = context.output.bar();
         let findings = assembly::block_on(look(&plan, bar.clone()))??;
         bar.finish();
-        let report = Findings::new(&plan, &findings, &inventory.damage);
+        let report = Summary::new(&plan, &findings, &inventory.damage);
         context.output.report(self.form, &report)?;
         end(&findings, &inventory.damage, self.stale)
     }
@@ -180,7 +180,7 @@ fn document(stated: Stated) -> Document {
 
 /// The report, for programs as it stands.
 #[derive(Serialize)]
-struct Findings<'a> {
+struct Summary<'a> {
     through: &'a str,
     urls: usize,
     pops: Vec<String>,
@@ -232,7 +232,7 @@ impl<'a> Line<'a> {
     }
 }
 
-impl<'a> Findings<'a> {
+impl<'a> Summary<'a> {
     fn new(plan: &'a LookPlan, findings: &'a [Finding], damage: &'a [Damage]) -> Self {
         let answers = || findings.iter().flat_map(|finding| &finding.answers);
         let mut verdicts = BTreeMap::new();
@@ -288,7 +288,7 @@ impl<'a> Findings<'a> {
     }
 }
 
-impl Report for Findings<'_> {
+impl Report for Summary<'_> {
     fn to_text(&self) -> String {
         let mut text = if self.findings.is_empty() {
             String::new()

@@ -1,6 +1,7 @@
 //! How old a copy is, and how old it may get.
 //!
-//! Owns the reading of `Age` and `Cache-Control` for a report. Pure; what follows from it is decided in `verdict.rs`.
+//! Owns the reading of `Age` and `Cache-Control` for a report. Pure, and never decides what follows from it:
+//! that is in `verdict.rs`.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Whether an edge answers what the store says: every POP, every object, every way to ask for it.
 //!
-//! Owns how many requests are on their way at a time and in which order findings are reported. Reads no store: it is
-//! handed what to expect. Read next: `verdict.rs` for what is right, late or wrong, `probe.rs` for the requests,
+//! Owns how many requests are on their way at a time and in which order findings are reported. Never reads a
+//! store: it is handed what to expect. Read next: `verdict.rs` for what is right, late or wrong, `probe.rs` for the requests,
 //! `pop.rs` for how a POP is reached.
 
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! One object at one POP: the requests, and what their bodies are.
 //!
 //! Owns which requests an object gets, in which order, and how long a failing one is tried. Bodies are hashed as they
-//! arrive and kept nowhere. What an answer is worth is decided in `verdict.rs`.
+//! arrive and kept nowhere. Never decides what an answer is worth: that is in `verdict.rs`.
 
 use http::{HeaderMap, StatusCode};
 
@@ -109,7 +109,7 @@ impl<'a> Probe<'a> {
             return Err(answer.unavailable());
         }
         match facts {
-            None => Ok(gone(answer)),
+            None => Ok(gone(answer.status(), answer.headers().clone())),
             Some(facts) => self.hear(question, part, &facts, answer).await,
         }
     }
@@ -280,8 +280,7 @@ fn other_bytes(range: ByteRange, expected: Digest, actual: Digest) -> Fault {
 }
 
 /// Nothing is fetched of what should not be there: dropping the answer breaks it off.
-fn gone(answer: Answer) -> Heard {
-    let (status, headers) = (answer.status(), answer.headers().clone());
+fn gone(status: StatusCode, headers: HeaderMap) -> Heard {
     let verdict = verdict::judge_gone(status, &headers);
     Heard {
         status,

@@ -1,7 +1,7 @@
 //! What an answer of an edge is worth, against what the store says.
 //!
 //! Owns every rule by which an edge is found right, late or wrong. Pure: heads, lengths and digests come in, verdicts go
-//! out; who asks is `probe.rs`.
+//! out. Never asks: `probe.rs` does.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,3 +1,7 @@
+//! Every rule of a verdict as a table: what is served, and how it is found.
+//!
+//! Owns the answers that an edge might give; never makes a request.
+
 use std::sync::Arc;
 
 use http::HeaderValue;
