@@ -1,4 +1,7 @@
-//! `headwater verify`: re-hashes what is stored.
+//! `headwater verify`: re-hashes what is stored, or looks at what an edge answers.
+//!
+//! Owns the command's arguments and the report on a store; that on an edge is in `verify/through.rs`. Never looks at a
+//! byte itself: `publish/` and `device/` do.
 
 use std::fmt::Write as _;
 
@@ -9,23 +12,61 @@ use super::failure::Exit;
 use super::output::{Form, Report, printable, size};
 use super::{Context, Failure, StoreArgs};
 use crate::assembly;
+use crate::device::through::Pop;
 use crate::model::{Product, Version};
 use crate::publish::{Damage, Verified};
 
-/// Compare what is stored with the release documents, byte by byte
+mod through;
+
+use through::{Breadth, OnStale, Question};
+
+/// Compare what is stored, or what an edge answers, with what was published
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Ends with exit code 5 when anything is damaged, and names each file.
-With --json: {releases, artifacts, bytes, damage: [{key, what}]}.
+Without --through, what is stored is read and hashed again. Ends with exit code 5 when anything is damaged, and names \
+each file. With --json: {releases, artifacts, bytes, damage: [{key, what}]}.
+
+With --through, nothing that is stored is read but documents; instead every POP is asked for each channel document, \
+each release document, and each artifact of the releases that channels name: whole, the piece in the middle, \
+conditionally and with HEAD. Status, bytes, ETag, lengths, ranges, Content-Type and Cache-Control have to be what the \
+origin sends, without cookies. URLs of a retired release have to be gone. Ends with exit code
+  5  when an answer is wrong, and names the URL and the POP
+  1  when a POP cannot be reached, or has a channel that is newer than the store's
+  0  also when a copy is only old, as caches may have it for a time; --strict makes that 1
+With --json: {through, urls, pops, requests, bytes, verdicts: {good, stale, newer, unreachable, wrong}, findings: \
+[{url, asked, request, verdict, what, status, bytes, pop, x_cache, age, id, requests: [{request, …}]}], damage}.
 
 Examples:
   headwater verify
-  headwater verify agent 1.4.2 --json")]
+  headwater verify agent 1.4.2 --json
+  headwater verify --through https://updates.example.com
+  headwater verify agent --through https://updates.example.com --pops 203.0.113.7 --strict
+  headwater verify agent 1.4.2 --through http://127.0.0.1:8090 --pops 0,1,2")]
 pub(super) struct Typed {
     /// Only this product
     product: Option<Product>,
     /// Only this version of it
     version: Option<Version>,
+
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Ask this edge instead of reading the store: http://host[:port] or https://host[:port]"
+    )]
+    through: Option<String>,
+
+    /// Ask each of these POPs: addresses or host names, connected to in the place of the URL's host, or words for
+    /// X-Edge-Pop, by which a `headwater edge` chooses
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "through")]
+    pops: Vec<Pop>,
+
+    /// Ask for every artifact, also of releases that no channel names and of retired ones
+    #[arg(long, requires = "through")]
+    all: bool,
+
+    /// End with exit code 1 when a POP still has an old copy
+    #[arg(long, requires = "through")]
+    strict: bool,
 
     /// Print one JSON document
     #[arg(long)]
@@ -87,8 +128,41 @@ impl Report for Findings<'_> {
 }
 
 impl Typed {
+    fn question<'a>(&'a self, through: &'a str) -> Question<'a> {
+        let mut pops = Vec::new();
+        for pop in &self.pops {
+            if !pops.contains(pop) {
+                pops.push(pop.clone());
+            }
+        }
+        if pops.is_empty() {
+            pops.push(Pop::Nearest);
+        }
+        Question {
+            through,
+            pops,
+            product: self.product.as_ref(),
+            version: self.version.as_ref(),
+            breadth: if self.all {
+                Breadth::All
+            } else {
+                Breadth::Current
+            },
+            stale: if self.strict {
+                OnStale::Fail
+            } else {
+                OnStale::Tell
+            },
+            form: Form::of(self.json),
+        }
+    }
+
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let publisher = assembly::publisher(&self.store.config(context)?.store)?;
+        let config = self.store.config(context)?;
+        if let Some(through) = &self.through {
+            return self.question(through).run(context, &config.store);
+        }
+        let publisher = assembly::publisher(&config.store)?;
         let bar = context.output.bar();
         let verify = publisher.verify(self.product.as_ref(), self.version.as_ref(), bar.clone());
         let verified = assembly::block_on(verify)?.map_err(super::or_list_releases)?;

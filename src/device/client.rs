@@ -12,7 +12,7 @@ use http::header::{
     IF_RANGE, RANGE, RETRY_AFTER, USER_AGENT,
 };
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -45,6 +45,8 @@ pub struct Client {
 pub enum Ask {
     /// All of it.
     Whole,
+    /// Nothing of it: the head of the answer alone (HEAD).
+    Head,
     /// All of it, unless it is what the device has.
     UnlessIs(Digest),
     /// All from `offset` on, provided that it is still the same object; else all of it.
@@ -71,7 +73,7 @@ impl Client {
         watcher: Arc<dyn Watcher>,
     ) -> Result<Self, DeviceError> {
         let edge = Edge::parse(from)?;
-        let connector = transport::connector(edge.security(), patience.stall_timeout)?;
+        let connector = transport::connector(edge.security(), patience.stall_timeout, None)?;
         let transport = Arc::new(Pooled::new(connector));
         Ok(Self::over(transport, edge, patience, watcher))
     }
@@ -128,6 +130,9 @@ impl Client {
         let mut request = Request::new(Empty::new());
         // Both halves were checked: the edge by `Edge::parse`, the path by the type of the locator.
         *request.uri_mut() = self.url(locator).parse().unwrap_or_default();
+        if ask == Ask::Head {
+            *request.method_mut() = Method::HEAD;
+        }
         let headers = request.headers_mut();
         headers.insert(
             USER_AGENT,
@@ -136,7 +141,7 @@ impl Client {
         // Digests and ranges are those of the bytes that were published, never of a compressed form.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         match ask {
-            Ask::Whole => {}
+            Ask::Whole | Ask::Head => {}
             Ask::UnlessIs(digest) => insert(headers, IF_NONE_MATCH, &etag(digest)),
             Ask::Rest { offset, of } => {
                 insert(headers, RANGE, &format!("bytes={offset}-"));

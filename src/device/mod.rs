@@ -2,8 +2,8 @@
 //!
 //! Owns how a device behaves towards an edge. Never trusts a byte before its digest matched; never prints. [`get`] is
 //! the whole of it; [`Client`] has its steps, for whoever wants to take them alone; [`load`] is a fleet that takes them
-//! and keeps nothing. Read next: `check.rs` for the chain of trust, `download.rs` for what each answer means, `part.rs`
-//! for what is on disk meanwhile.
+//! and keeps nothing; [`through`] looks at an edge with a device's eyes. Read next: `check.rs` for the chain of trust,
+//! `download.rs` for what each answer means, `part.rs` for what is on disk meanwhile.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ mod error;
 pub mod load;
 mod part;
 mod retry;
+pub mod through;
 mod transport;
 
 pub use client::{Answer, Ask, Client, Patience};

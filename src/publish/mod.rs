@@ -13,13 +13,16 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::catalog::{Channel, Release};
-use crate::model::{ArtifactName, ChannelName, Clock, Platform, Product, ReleaseId, Version};
+use crate::model::{
+    ArtifactName, ChannelName, Clock, Digest, Platform, Product, ReleaseId, Version,
+};
 use crate::store::Store;
 
 mod commit;
 mod content_type;
 mod error;
 mod ingest;
+mod inventory;
 mod promote;
 mod records;
 mod retention;
@@ -122,6 +125,46 @@ pub struct Listing<T> {
     pub found: Vec<T>,
     /// The documents that cannot be read; empty when all is well.
     pub damage: Vec<Damage>,
+}
+
+/// What the store says that its URLs answer with.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    /// Every channel whose document can be read.
+    pub channels: Vec<StatedChannel>,
+    /// Every release whose documents can be read.
+    pub releases: Vec<StatedRelease>,
+    /// The documents that cannot be read; empty when all is well.
+    pub damage: Vec<Damage>,
+}
+
+/// A document by its very bytes: unknown fields of a newer program's are part of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stated {
+    /// How many they are.
+    pub size: u64,
+    /// Of them.
+    pub sha256: Digest,
+}
+
+/// A channel and its document.
+#[derive(Clone, Debug)]
+pub struct StatedChannel {
+    /// What it means.
+    pub channel: Channel,
+    /// What is served.
+    pub document: Stated,
+}
+
+/// A release and its document.
+#[derive(Clone, Debug)]
+pub struct StatedRelease {
+    /// What it means.
+    pub release: Release,
+    /// What is served, unless it is retired.
+    pub document: Stated,
+    /// Its URLs have answered with nothing since.
+    pub is_retired: bool,
 }
 
 /// One thing that is wrong in the store.
@@ -239,6 +282,11 @@ impl Publisher {
         product: Option<&Product>,
     ) -> Result<Listing<Channel>, PublishError> {
         records::channels(&*self.store, product).await
+    }
+
+    /// What its URLs answer with, of one product or of all.
+    pub async fn inventory(&self, product: Option<&Product>) -> Result<Inventory, PublishError> {
+        inventory::inventory(&*self.store, product).await
     }
 
     /// Re-hashes what is stored against the release documents. Damage is found and reported, not an error: the rest is

@@ -133,6 +133,8 @@ mod edge_settings;
 mod edge_suite;
 /// The rules that need real bytes: collapsing, broken fills, the origin's view, conservation, clients.
 mod edge_wire;
+/// What an edge answers, compared with the store: `verify --through`.
+mod verify_through;
 
 // The fleet.
 /// Two engines, closed forms, another simulator.

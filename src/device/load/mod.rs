@@ -89,7 +89,7 @@ pub async fn run(
     stop: CancellationToken,
     onlooker: Arc<dyn Onlooker>,
 ) -> Result<LoadOutcome, DeviceError> {
-    let connector = transport::connector(plan.target.edge.security(), plan.stall_timeout)?;
+    let connector = transport::connector(plan.target.edge.security(), plan.stall_timeout, None)?;
     let tally = Arc::new(Tally::new(plan.requests_max));
     let plan = Arc::new(plan);
     let started = Instant::now();

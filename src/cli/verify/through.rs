@@ -1,0 +1,391 @@
+//! `headwater verify --through`: what an edge answers, compared with what the store says.
+//!
+//! Owns which objects are worth asking for, the report, and how a run ends. Never asks itself: `device/through` does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::assembly;
+use crate::cli::failure::Exit;
+use crate::cli::output::{Column, Form, Report, printable, size, table};
+use crate::cli::{Context, Failure, or_list_releases};
+use crate::device::through::{
+    Answered, Document, Expect, Finding, LookPlan, Object, Pop, Verdict, look,
+};
+use crate::model::{Digest, Locator, Product, Version};
+use crate::publish::{Damage, Inventory, PublishError, Stated, StatedRelease};
+
+/// Two more tries bridge a reset connection or an edge's hiccup; what fails longer is worth telling.
+const RETRIES_MAX: u32 = 2;
+
+/// As a device waits.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What was typed.
+pub(super) struct Question<'a> {
+    pub(super) through: &'a str,
+    pub(super) pops: Vec<Pop>,
+    pub(super) product: Option<&'a Product>,
+    pub(super) version: Option<&'a Version>,
+    pub(super) breadth: Breadth,
+    pub(super) stale: OnStale,
+    pub(super) form: Form,
+}
+
+/// How many artifacts are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Breadth {
+    /// Those of releases that a channel names now; of each retired release its first.
+    Current,
+    /// All of every release.
+    All,
+}
+
+/// What an old copy means for the exit code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum OnStale {
+    /// Nothing: caches may have them for a time.
+    Tell,
+    /// Not done yet.
+    Fail,
+}
+
+impl Question<'_> {
+    pub(super) fn run(
+        self,
+        context: &Context,
+        store: &crate::config::StoreLocation,
+    ) -> Result<(), Failure> {
+        let publisher = assembly::publisher(store)?;
+        let inventory = assembly::block_on(publisher.inventory(self.product))?;
+        let inventory = inventory.map_err(or_list_releases)?;
+        let objects = objects(&inventory, self.product, self.version, self.breadth);
+        let objects = objects.map_err(or_list_releases)?;
+        let plan = LookPlan {
+            through: self.through.to_owned(),
+            pops: self.pops,
+            objects,
+            retries_max: RETRIES_MAX,
+            stall_timeout: STALL_TIMEOUT,
+        };
+        let bar = context.output.bar();
+        let findings = assembly::block_on(look(&plan, bar.clone()))??;
+        bar.finish();
+        let report = Summary::new(&plan, &findings, &inventory.damage);
+        context.output.report(self.form, &report)?;
+        end(&findings, &inventory.damage, self.stale)
+    }
+}
+
+/// What is asked for: channels, then releases with their artifacts, each in the store's order.
+fn objects(
+    inventory: &Inventory,
+    product: Option<&Product>,
+    version: Option<&Version>,
+    breadth: Breadth,
+) -> Result<Vec<Object>, PublishError> {
+    let is_wanted =
+        |stated: &&StatedRelease| version.is_none_or(|it| *it == stated.release.version);
+    let releases: Vec<_> = inventory.releases.iter().filter(is_wanted).collect();
+    if let (Some(product), Some(version)) = (product, version)
+        && releases.is_empty()
+        && inventory.damage.is_empty()
+    {
+        let (product, version) = (product.clone(), version.clone());
+        return Err(PublishError::NoRelease(crate::model::ReleaseId {
+            product,
+            version,
+        }));
+    }
+    // Who names a version wants that release, and all of it.
+    let (breadth, mut objects) = match version {
+        Some(_) => (Breadth::All, Vec::new()),
+        None => (breadth, channels(inventory)),
+    };
+    let current: BTreeSet<_> = inventory
+        .channels
+        .iter()
+        .map(|stated| (&stated.channel.product, &stated.channel.release.version))
+        .collect();
+    for stated in releases {
+        let release = &stated.release;
+        let is_current = current.contains(&(&release.product, &release.version));
+        let artifacts_max = match (breadth, stated.is_retired) {
+            (Breadth::All, _) => usize::MAX,
+            (Breadth::Current, true) => 1,
+            (Breadth::Current, false) if is_current => usize::MAX,
+            (Breadth::Current, false) => 0,
+        };
+        objects.extend(of_release(stated, artifacts_max));
+    }
+    Ok(objects)
+}
+
+fn channels(inventory: &Inventory) -> Vec<Object> {
+    let mut digests: BTreeMap<&Product, BTreeMap<Version, Digest>> = BTreeMap::new();
+    for StatedRelease {
+        release, document, ..
+    } in &inventory.releases
+    {
+        let of_product = digests.entry(&release.product).or_default();
+        of_product.insert(release.version.clone(), document.sha256);
+    }
+    let digests: BTreeMap<_, _> = digests
+        .into_iter()
+        .map(|(product, digests)| (product, Arc::new(digests)))
+        .collect();
+    let object = |stated: &crate::publish::StatedChannel| {
+        let channel = &stated.channel;
+        Object {
+            locator: Locator::Channel(channel.product.clone(), channel.channel.clone()),
+            expect: Expect::Channel {
+                channel: channel.clone(),
+                document: document(stated.document),
+                releases: digests.get(&channel.product).cloned().unwrap_or_default(),
+            },
+        }
+    };
+    inventory.channels.iter().map(object).collect()
+}
+
+fn of_release(stated: &StatedRelease, artifacts_max: usize) -> impl Iterator<Item = Object> {
+    let id = stated.release.id();
+    let or_gone = |expect| {
+        if stated.is_retired {
+            Expect::Gone
+        } else {
+            expect
+        }
+    };
+    let itself = Object {
+        locator: Locator::ReleaseDocument(id.clone()),
+        expect: or_gone(Expect::Release(document(stated.document))),
+    };
+    let artifacts = stated.release.artifacts.iter().take(artifacts_max);
+    let artifacts = artifacts.map(move |artifact| Object {
+        locator: Locator::Artifact(id.clone(), artifact.name.clone()),
+        expect: or_gone(Expect::Artifact(artifact.clone())),
+    });
+    std::iter::once(itself).chain(artifacts)
+}
+
+fn document(stated: Stated) -> Document {
+    let Stated { size, sha256 } = stated;
+    Document { size, sha256 }
+}
+
+/// The report, for programs as it stands.
+#[derive(Serialize)]
+struct Summary<'a> {
+    through: &'a str,
+    urls: usize,
+    pops: Vec<String>,
+    requests: usize,
+    bytes: u64,
+    verdicts: BTreeMap<&'static str, usize>,
+    findings: Vec<Row<'a>>,
+    damage: &'a [Damage],
+}
+
+/// One URL at one POP, by the answer that is worth least.
+#[derive(Serialize)]
+struct Row<'a> {
+    url: &'a str,
+    asked: String,
+    #[serde(flatten)]
+    worst: Line<'a>,
+    requests: Vec<Line<'a>>,
+}
+
+/// One request.
+#[derive(Serialize)]
+struct Line<'a> {
+    request: &'static str,
+    verdict: &'static str,
+    what: String,
+    status: Option<u16>,
+    bytes: u64,
+    pop: Option<&'a str>,
+    x_cache: Option<&'a str>,
+    age: Option<u64>,
+    id: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn of(answered: &'a Answered) -> Self {
+        let way = &answered.way;
+        Self {
+            request: answered.question.as_str(),
+            verdict: answered.verdict.as_str(),
+            what: answered.verdict.to_string(),
+            status: answered.status.map(|status| status.as_u16()),
+            bytes: answered.bytes,
+            pop: way.pop.as_deref(),
+            x_cache: way.x_cache.as_deref(),
+            age: way.age,
+            id: way.id.as_deref(),
+        }
+    }
+}
+
+impl<'a> Summary<'a> {
+    fn new(plan: &'a LookPlan, findings: &'a [Finding], damage: &'a [Damage]) -> Self {
+        let answers = || findings.iter().flat_map(|finding| &finding.answers);
+        let mut verdicts = BTreeMap::new();
+        for finding in findings {
+            *verdicts
+                .entry(finding.worst().verdict.as_str())
+                .or_default() += 1;
+        }
+        let row = |finding: &'a Finding| Row {
+            url: &finding.url,
+            asked: finding.asked.to_string(),
+            worst: Line::of(finding.worst()),
+            requests: finding.answers.iter().map(Line::of).collect(),
+        };
+        Self {
+            through: &plan.through,
+            urls: plan.objects.len(),
+            pops: plan.pops.iter().map(ToString::to_string).collect(),
+            requests: answers().count(),
+            bytes: answers().map(|answer| answer.bytes).sum(),
+            verdicts,
+            findings: findings.iter().map(row).collect(),
+            damage,
+        }
+    }
+
+    fn table(&self) -> String {
+        let header = [
+            ("VERDICT", Column::Left),
+            ("ASKED", Column::Left),
+            ("POP", Column::Left),
+            ("X-CACHE", Column::Left),
+            ("AGE", Column::Right),
+            ("URL", Column::Left),
+            ("X-AMZ-CF-ID", Column::Left),
+        ];
+        let cells = |row: &Row<'_>| {
+            let worst = &row.worst;
+            let or_dash = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), printable);
+            vec![
+                worst.verdict.to_owned(),
+                row.asked.clone(),
+                or_dash(worst.pop),
+                or_dash(worst.x_cache),
+                worst
+                    .age
+                    .map_or_else(|| "-".to_owned(), |age| age.to_string()),
+                printable(row.url),
+                or_dash(worst.id),
+            ]
+        };
+        table(&header, self.findings.iter().map(cells))
+    }
+}
+
+impl Report for Summary<'_> {
+    fn to_text(&self) -> String {
+        let mut text = if self.findings.is_empty() {
+            String::new()
+        } else {
+            self.table()
+        };
+        let odd = |row: &&Row<'_>| row.worst.verdict != Verdict::Good.as_str();
+        for row in self.findings.iter().filter(odd) {
+            let Line {
+                request,
+                verdict,
+                what,
+                ..
+            } = &row.worst;
+            let place = place(&row.asked, row.worst.pop);
+            let _ = writeln!(
+                text,
+                "{verdict}: {} {place}, {request}: {}",
+                printable(row.url),
+                printable(what)
+            );
+        }
+        let counts: Vec<_> = self
+            .verdicts
+            .iter()
+            .map(|(verdict, count)| format!("{verdict} {count}"))
+            .collect();
+        let (urls, pops, requests) = (self.urls, self.pops.len(), self.requests);
+        let _ = writeln!(
+            text,
+            "URLs {urls}, POPs {pops}: {}; requests {requests}, {}",
+            if counts.is_empty() {
+                "nothing to ask for".to_owned()
+            } else {
+                counts.join(", ")
+            },
+            size(self.bytes)
+        );
+        text
+    }
+}
+
+/// Where an answer came from: the POP that was asked, and what it calls itself.
+fn place(asked: &str, pop: Option<&str>) -> String {
+    match pop {
+        Some(pop) if pop == asked => format!("at {pop}"),
+        Some(pop) => format!("at {} (asked: {asked})", printable(pop)),
+        None => format!("(asked: {asked})"),
+    }
+}
+
+/// Wrong beats damage in the store beats no answer beats stale.
+fn end(findings: &[Finding], damage: &[Damage], on_stale: OnStale) -> Result<(), Failure> {
+    let those = |is: fn(&Verdict) -> bool| -> Vec<&Finding> {
+        let findings = findings.iter();
+        findings.filter(|it| is(&it.worst().verdict)).collect()
+    };
+    let wrong = those(|verdict| matches!(verdict, Verdict::Wrong(_)));
+    if !wrong.is_empty() {
+        return Err(failure(Exit::Damaged, "not as published", &wrong).with_hint(
+            "compare with the origin behind the edge; what only the edge has wrong, a purge of the URL removes",
+        ));
+    }
+    Failure::on_damage(damage)?;
+    let unjudged = those(|it| matches!(it, Verdict::Unreachable(_) | Verdict::Newer { .. }));
+    if !unjudged.is_empty() {
+        return Err(failure(
+            Exit::Failed,
+            "without an answer to judge",
+            &unjudged,
+        ));
+    }
+    let stale = those(|verdict| matches!(verdict, Verdict::Stale(_)));
+    match on_stale {
+        OnStale::Fail if !stale.is_empty() => Err(failure(Exit::Failed, "not yet new", &stale)
+            .with_hint("wait until the copies are too old, or purge the URLs")),
+        OnStale::Fail | OnStale::Tell => Ok(()),
+    }
+}
+
+/// The details of an error fit a screen; the report has all of them.
+const DETAILS_MAX: usize = 20;
+
+fn failure(exit: Exit, what: &str, findings: &[&Finding]) -> Failure {
+    let line = |finding: &&Finding| {
+        let pop = finding.worst().way.pop.as_deref();
+        let place = place(&finding.asked.to_string(), pop);
+        format!("{} {place}", printable(&finding.url))
+    };
+    if let [one] = findings {
+        return Failure::new(exit, format!("{} is {what}", line(one)));
+    }
+    let mut details: Vec<_> = findings.iter().take(DETAILS_MAX).map(line).collect();
+    if let Some(more) = findings.len().checked_sub(DETAILS_MAX).filter(|it| *it > 0) {
+        details.push(format!("and {more} more"));
+    }
+    let mut failure = Failure::new(exit, format!("{} answers are {what}", findings.len()));
+    failure.details = details;
+    failure
+}
