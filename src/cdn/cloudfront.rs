@@ -19,7 +19,7 @@ use aws_sdk_cloudfront::types::{self, InvalidationBatch, Paths};
 use jiff::Timestamp;
 
 use super::error::Cause;
-use super::{Batch, DistributionId, Edge, EdgeError, Invalidation, Reference, Status};
+use super::{Batch, Edge, EdgeError, Invalidation, Reference, Status};
 
 /// CloudFront is one service for the whole world, and its requests are signed for this region. Only without another
 /// one: China's has regions of its own.
@@ -55,18 +55,14 @@ const THROTTLING: [&str; 9] = [
 #[derive(Debug)]
 pub struct CloudFront {
     client: Client,
-    distribution: DistributionId,
+    distribution: String,
     endpoint: String,
 }
 
 impl CloudFront {
     /// Region, credentials and transport come from `config`; `endpoint_url` overrides where it is.
     #[must_use]
-    pub fn new(
-        config: &SdkConfig,
-        distribution: DistributionId,
-        endpoint_url: Option<&str>,
-    ) -> Self {
+    pub fn new(config: &SdkConfig, distribution: String, endpoint_url: Option<&str>) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -165,7 +161,7 @@ impl CloudFront {
 
     async fn fetch(&self, id: &str) -> Result<types::Invalidation, EdgeError> {
         let request = self.client.get_invalidation();
-        let request = request.distribution_id(self.distribution.as_str()).id(id);
+        let request = request.distribution_id(&self.distribution).id(id);
         let answer = request.send().await.map_err(|error| self.refusal(&error))?;
         answer.invalidation.ok_or_else(|| self.empty())
     }
@@ -187,7 +183,7 @@ impl Edge for CloudFront {
             .map_err(|error| self.unbuildable(&error))?;
         let request = self.client.create_invalidation();
         let request = request
-            .distribution_id(self.distribution.as_str())
+            .distribution_id(&self.distribution)
             .invalidation_batch(batch);
         let answer = request.send().await.map_err(|error| self.refusal(&error))?;
         let created = answer.invalidation.ok_or_else(|| self.empty())?;
@@ -201,7 +197,7 @@ impl Edge for CloudFront {
     async fn find(&self, reference: &Reference) -> Result<Option<Invalidation>, EdgeError> {
         let request = self.client.list_invalidations();
         let request = request
-            .distribution_id(self.distribution.as_str())
+            .distribution_id(&self.distribution)
             .max_items(LOOKED_AT_MAX);
         let answer = request.send().await.map_err(|error| self.refusal(&error))?;
         let list = answer.invalidation_list.ok_or_else(|| self.empty())?;
@@ -281,7 +277,7 @@ mod tests {
         let config = SdkConfig::builder()
             .behavior_version(aws_config::BehaviorVersion::latest())
             .build();
-        CloudFront::new(&config, DistributionId::parse("E1").unwrap(), None)
+        CloudFront::new(&config, "E1".to_owned(), None)
     }
 
     #[test]

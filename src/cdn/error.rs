@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use super::DistributionId;
-
 /// Why one attempt failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EdgeError {
@@ -43,7 +41,7 @@ pub enum EdgeError {
     NoCredentials(#[source] Cause),
     /// There is no such distribution, or another account has it.
     #[error("there is no distribution `{0}`")]
-    NoDistribution(DistributionId),
+    NoDistribution(String),
     /// The reference was used before.
     #[error("the reference of this purge was used before")]
     ReferenceUsed,

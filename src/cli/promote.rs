@@ -89,8 +89,7 @@ pub(super) fn describe(channel: &Channel) -> String {
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let config = self.store.config(context)?;
-        let target = self.cdn.target(&config, &self.store)?;
+        let (config, target) = self.cdn.config(context, &self.store)?;
         let publisher = assembly::publisher(&config.store)?;
         let id = ReleaseId {
             product: self.product,

@@ -70,8 +70,7 @@ impl Report for Retired<'_> {
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let config = self.store.config(context)?;
-        let target = self.cdn.target(&config, &self.store)?;
+        let (config, target) = self.cdn.config(context, &self.store)?;
         let publisher = assembly::publisher(&config.store)?;
         let id = ReleaseId {
             product: self.product,

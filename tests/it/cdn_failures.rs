@@ -367,7 +367,7 @@ fn what_makes_no_sense_is_refused_before_anything_moves() {
                 "E/..",
             ],
             2,
-            "up to 64 letters",
+            "letters and digits",
         ),
         (
             &["invalidate", "agent", "stable"],
