@@ -1,6 +1,7 @@
 //! The composition root: which store, which clock, which runtime, and which signals end a server.
 //!
-//! The only file that names a concrete store and reads the clock. Never decides anything about a release or a request.
+//! The only place that names a concrete store (in `assembly/store.rs`) and reads the clock. Never decides anything about
+//! a release or a request.
 
 use std::future::Future;
 use std::io;
@@ -15,19 +16,24 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::Session;
-use crate::config::{Config, S3Location, StoreLocation};
+use crate::config::Config;
 use crate::edge::proxy::api::Control;
 use crate::edge::proxy::engine::{Engine, EngineError, Parameters};
 use crate::edge::proxy::face::Face;
 use crate::edge::proxy::log::{self, RecordLog, Writer};
 use crate::edge::settings::Settings;
 use crate::model::Clock;
-use crate::publish::Publisher;
 use crate::server::{self, Listeners, ServeError, Surroundings};
-use crate::store::disk::DirectoryStore;
-use crate::store::s3::{S3Options, S3Store};
 use crate::store::{Store, StoreError};
+
+mod cdn;
+mod store;
+
+pub use cdn::{cdn, now};
+pub use store::{
+    ConditionalWrites, StoreState, TRIAL_PRODUCT, create_store, examine_bucket, open_store,
+    publisher,
+};
 
 /// Why the parts could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +41,18 @@ pub enum AssemblyError {
     /// There is nothing where the store should be.
     #[error("there is no store at `{0}`")]
     NoStore(String),
+    /// There is no bucket of that name.
+    #[error(transparent)]
+    NoBucket(StoreError),
     /// The store cannot be used.
     #[error(transparent)]
     Store(StoreError),
+    /// The AWS settings name an address that is none.
+    #[error("the endpoint of S3 in the AWS settings {0}")]
+    Endpoint(String),
+    /// A server speaks S3 and ignores what every promise of the store rests on.
+    #[error("the server behind `{0}` ignores conditional writes")]
+    Unconditional(String),
     /// The operating system refuses something that every run needs.
     #[error("cannot {action}")]
     System {
@@ -68,68 +83,6 @@ pub enum AssemblyError {
     /// An edge cannot be built.
     #[error(transparent)]
     Edge(#[from] EngineError),
-}
-
-/// What became of [`create_store`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StoreState {
-    /// This call made it.
-    Created,
-    /// It was there.
-    Present,
-}
-
-/// Makes the store, unless it is there.
-pub fn create_store(location: &StoreLocation) -> Result<StoreState, AssemblyError> {
-    match open_store(location) {
-        Ok(_store) => Ok(StoreState::Present),
-        Err(AssemblyError::NoStore(_)) => {
-            if let StoreLocation::Directory(path) = location {
-                DirectoryStore::init(path).map_err(AssemblyError::Store)?;
-            }
-            Ok(StoreState::Created)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Opens a store that is there.
-pub fn open_store(location: &StoreLocation) -> Result<Arc<dyn Store>, AssemblyError> {
-    let path = match location {
-        StoreLocation::Directory(path) => path,
-        StoreLocation::S3(location) => return open_bucket(location),
-    };
-    match DirectoryStore::open(path) {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
-            Err(AssemblyError::NoStore(path.display().to_string()))
-        }
-        Err(error) => Err(AssemblyError::Store(error)),
-    }
-}
-
-fn open_bucket(location: &S3Location) -> Result<Arc<dyn Store>, AssemblyError> {
-    let session = runtime()?.block_on(Session::load(location.region.as_deref()));
-    let options = S3Options {
-        bucket: location.bucket.clone(),
-        prefix: location.prefix.clone(),
-        region: session.region(),
-        endpoint_url: location
-            .endpoint_url
-            .clone()
-            .or_else(|| session.endpoint_url("S3")),
-        path_style: location.path_style,
-        request_timeout: location.request_timeout,
-        credentials: session.credentials(),
-    };
-    Ok(Arc::new(
-        S3Store::open(options).map_err(AssemblyError::Store)?,
-    ))
-}
-
-/// A publisher to a store that is there.
-pub fn publisher(location: &StoreLocation) -> Result<Publisher, AssemblyError> {
-    Ok(Publisher::new(open_store(location)?, clock()))
 }
 
 #[expect(
@@ -167,7 +120,7 @@ pub struct Origin {
 impl Origin {
     /// Opens the store and binds the sockets.
     pub fn bind(config: Config) -> Result<Self, AssemblyError> {
-        let store = open_store(&config.store)?;
+        let store = store::open_store_to_serve(&config.store)?;
         let listeners = Listeners::bind(config.server.listen, config.server.admin)?;
         let limits = &config.limits;
         raise_descriptor_limit(

@@ -30,6 +30,8 @@ pub enum Exit {
     NotFound = 4,
     /// What is stored or arrived is not what was published.
     Damaged = 5,
+    /// The channel has moved, but the edge was not told, or has not said that it is done.
+    Untold = 6,
 }
 
 impl Exit {
@@ -91,6 +93,12 @@ impl Failure {
         self
     }
 
+    /// Says more, a line each.
+    #[must_use]
+    pub(super) fn with_details(self, details: Vec<String>) -> Self {
+        Self { details, ..self }
+    }
+
     /// Names the way out.
     #[must_use]
     pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
@@ -135,6 +143,13 @@ impl From<AssemblyError> for Failure {
                 );
                 Self::new(Exit::NotFound, error).hint_on(Exit::NotFound, hint)
             }
+            AssemblyError::NoBucket(_) => Self::new(Exit::NotFound, error),
+            AssemblyError::Endpoint(_) => Self::new(Exit::Usage, error).with_hint(
+                "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or `endpoint_url` of the profile names it; `store.endpoint_url` overrides them",
+            ),
+            AssemblyError::Unconditional(_) => Self::new(Exit::Failed, error).with_hint(
+                "two publishers would overwrite each other; use a server that refuses `If-None-Match` and `If-Match`, as S3 does",
+            ),
             AssemblyError::Edge(EngineError::Topology(_) | EngineError::Origin(_)) => {
                 Self::new(Exit::Usage, error)
             }

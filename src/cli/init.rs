@@ -1,19 +1,24 @@
-//! `headwater init`: makes a store.
+//! `headwater init`: makes a store in a directory, or looks whether a bucket can be one.
 
 use clap::Args;
 use serde::Serialize;
 
 use super::output::{Form, Report, printable};
 use super::{Context, Failure, StoreArgs};
-use crate::assembly::{self, StoreState};
+use crate::assembly::{self, AssemblyError, ConditionalWrites, StoreState};
 use crate::config::StoreLocation;
 
 /// Create a store, unless it is there
 #[derive(Args, Debug)]
 #[command(after_help = "\
+A bucket is not created, and needs no init: this looks whether it is there and in reach, and whether its server refuses \
+writes whose condition does not hold, on which every promise of the store rests. To try that it writes an object below \
+`artifacts/headwater-init/` and removes it. `aws s3 mb s3://BUCKET` makes a bucket.
+
 Examples:
   headwater init
-  headwater init --store /srv/headwater")]
+  headwater init --store /srv/headwater
+  headwater init --store s3://updates.example/prod")]
 pub(super) struct Typed {
     #[command(flatten)]
     store: StoreArgs,
@@ -27,13 +32,25 @@ pub(super) struct Typed {
 struct Initialised {
     store: String,
     state: &'static str,
+    /// Only of a bucket: `honoured` or `unchecked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conditional_writes: Option<&'static str>,
 }
 
 impl Report for Initialised {
     fn to_text(&self) -> String {
-        match self.state {
-            "created" => format!("created the store `{}`\n", printable(&self.store)),
-            _ => format!("the store `{}` is there\n", printable(&self.store)),
+        let store = printable(&self.store);
+        match (self.state, self.conditional_writes) {
+            ("created", _) => format!("created the store `{store}`\n"),
+            (_, Some("unchecked")) => format!(
+                "the store `{store}` is there; these credentials may not write below `artifacts/{}/`, so whether its \
+                 server honours conditional writes is not known\n",
+                assembly::TRIAL_PRODUCT
+            ),
+            (_, Some(_)) => {
+                format!("the store `{store}` is there, and its server honours conditional writes\n")
+            }
+            (_, None) => format!("the store `{store}` is there\n"),
         }
     }
 }
@@ -41,16 +58,27 @@ impl Report for Initialised {
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let location = self.store.config(context)?.store;
-        let state = match assembly::create_store(&location)? {
-            StoreState::Created => "created",
-            StoreState::Present => "present",
+        let report = Initialised::of(&location)?;
+        context.output.report(Form::of(self.json), &report)
+    }
+}
+
+impl Initialised {
+    fn of(location: &StoreLocation) -> Result<Self, AssemblyError> {
+        let (state, conditional_writes) = match location {
+            StoreLocation::Directory(_) => match assembly::create_store(location)? {
+                StoreState::Created => ("created", None),
+                StoreState::Present => ("present", None),
+            },
+            StoreLocation::S3(_) => match assembly::examine_bucket(location)? {
+                ConditionalWrites::Honoured => ("present", Some("honoured")),
+                ConditionalWrites::Unchecked => ("present", Some("unchecked")),
+            },
         };
-        let StoreLocation::Directory(path) = &location else {
-            todo!()
-        };
-        let store = path.display().to_string();
-        context
-            .output
-            .report(Form::of(self.json), &Initialised { store, state })
+        Ok(Self {
+            store: location.to_string(),
+            state,
+            conditional_writes,
+        })
     }
 }

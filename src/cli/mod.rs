@@ -22,12 +22,14 @@ mod edge;
 mod failure;
 mod get;
 mod init;
+mod invalidate;
 mod loadtest;
 mod man;
 pub mod output;
 mod promote;
 mod prune;
 mod publish;
+mod purge;
 mod releases;
 mod retire;
 mod rollback;
@@ -53,7 +55,8 @@ Examples:
   headwater serve
   headwater get agent --channel stable --from http://127.0.0.1:8080
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 refused (would break immutability), 4 not found, 5 damaged.
+Exit codes: 0 done, 1 failed, 2 usage, 3 refused (would break immutability), 4 not found, 5 damaged,
+6 done, but the edge was not told.
 Environment: HEADWATER_STORE names the store, HEADWATER_LOG what is logged (`info`, `headwater=debug`)."
 )]
 struct Cli {
@@ -71,6 +74,7 @@ enum Command {
     Publish(publish::Typed),
     Promote(promote::Typed),
     Rollback(rollback::Typed),
+    Invalidate(invalidate::Typed),
     Releases(releases::Typed),
     Show(show::Typed),
     Channels(channels::Typed),
@@ -131,6 +135,7 @@ fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Publish(typed) => typed.run(context),
         Command::Promote(typed) => typed.run(context),
         Command::Rollback(typed) => typed.run(context),
+        Command::Invalidate(typed) => typed.run(context),
         Command::Releases(typed) => typed.run(context),
         Command::Show(typed) => typed.run(context),
         Command::Channels(typed) => typed.run(context),
@@ -173,8 +178,8 @@ impl Context {
 struct StoreArgs {
     #[arg(
         long,
-        value_name = "DIR",
-        help = "The store [env: HEADWATER_STORE] [default: ./headwater-store]"
+        value_name = "STORE",
+        help = "A directory or s3://BUCKET[/PREFIX] [env: HEADWATER_STORE] [default: ./headwater-store]"
     )]
     store: Option<PathBuf>,
 

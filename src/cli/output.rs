@@ -11,11 +11,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::failure::{Exit, Failure};
+use crate::cdn::{self, EdgeError, Invalidation};
 use crate::device::Watcher;
 use crate::device::load::{Onlooker, Snapshot};
 use crate::fleet::{engine, units};
 use crate::publish::Progress;
-use crate::telemetry::Colours;
+use crate::telemetry::{self, Colours};
 
 /// What a command found out or did, for people and for programs.
 pub trait Report: Serialize {
@@ -123,6 +124,14 @@ impl Output {
         ShareBar(self.progress_bar(SHARE_STEPS, SHARE_BAR))
     }
 
+    /// A line about an edge that is told something, drawn like [`Output::bar`].
+    #[must_use]
+    pub fn edge_line(self) -> EdgeLine {
+        let line = self.progress_bar(0, EDGE_LINE);
+        line.enable_steady_tick(TICK);
+        EdgeLine(line)
+    }
+
     fn progress_bar(self, length: u64, template: &str) -> ProgressBar {
         let target = match self.talk {
             Talk::Normal => ProgressDrawTarget::stderr(), // which draws nothing unless it is a terminal
@@ -140,6 +149,9 @@ impl Output {
 const SHARE_STEPS: u64 = 1000;
 const SHARE_BAR: &str = "{bar:32} {percent:>3}%  {elapsed} gone  {eta} left";
 const FLEET_BAR: &str = "{bar:24} {human_pos} of {human_len} devices  {msg}  {elapsed}";
+const EDGE_LINE: &str = "{spinner} {msg}  {elapsed}";
+/// Often enough to look alive.
+const TICK: Duration = Duration::from_millis(120);
 const BAR: &str = "{bar:32} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
 
 #[derive(Debug, thiserror::Error)]
@@ -271,6 +283,46 @@ impl Onlooker for FleetBar {
             size(now.bytes)
         ));
         self.0.set_position(now.verified + now.failed);
+    }
+}
+
+/// A line about an edge that is told something.
+#[derive(Debug)]
+pub struct EdgeLine(ProgressBar);
+
+impl EdgeLine {
+    /// Says what is done now.
+    pub fn say(&self, what: &'static str) {
+        self.0.set_message(what);
+    }
+}
+
+impl Drop for EdgeLine {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl cdn::Watcher for EdgeLine {
+    fn again(&self, why: &EdgeError, pause: Duration) {
+        let pause_seconds = pause.as_secs_f64();
+        tracing::info!(
+            error = telemetry::chain(why),
+            pause_seconds,
+            "telling the edge again"
+        );
+        self.0
+            .set_message(format!("{why}; again in {pause_seconds:.1} s"));
+    }
+
+    fn waiting(&self, invalidation: &Invalidation, waited: Duration) {
+        let (id, status) = (&invalidation.id, invalidation.status);
+        tracing::debug!(
+            invalidation = id,
+            waited_seconds = waited.as_secs_f64(),
+            "invalidation {id} is {status}"
+        );
+        self.0.set_message(format!("invalidation {id} is {status}"));
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::{Form, Report, size};
+use super::purge::{self, CdnArgs, Purge, Teller, Told};
 use super::{Context, Failure, StoreArgs};
 use crate::assembly::{self, AssemblyError};
 use crate::catalog::{Channel, Release};
@@ -24,7 +25,8 @@ other bytes are refused (exit code 3).
 
 With --json: {product, version, state: \"published\" or \"unchanged\", artifacts: [{name, size, sha256, url}], channel}. \
 `channel` is the channel document after the move, null without --channel. In a dry run `state` is what a real run would \
-report, and `channel` is null because no channel is moved.
+report, and `channel` is null because no channel is moved. With --channel and a distribution there is `purge`, and the \
+channel is purged as by `promote`: exit code 6 when that failed, with everything else done.
 
 Examples:
   headwater publish agent 1.4.2 target/release/agent
@@ -62,6 +64,9 @@ pub(super) struct Typed {
     json: bool,
 
     #[command(flatten)]
+    cdn: CdnArgs,
+
+    #[command(flatten)]
     store: StoreArgs,
 }
 
@@ -81,7 +86,9 @@ struct Outcome<'a> {
     version: &'a Version,
     state: &'static str,
     artifacts: Vec<Line<'a>>,
-    channel: Option<Channel>,
+    channel: Option<&'a Channel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purge: Option<Purge>,
     #[serde(skip)]
     mode: Mode,
 }
@@ -98,7 +105,7 @@ impl<'a> Outcome<'a> {
     fn new(
         release: &'a Release,
         state: PublishState,
-        channel: Option<Channel>,
+        channel: Option<&'a Channel>,
         mode: Mode,
     ) -> Self {
         let line = |artifact: &'a crate::catalog::Artifact| Line {
@@ -116,6 +123,7 @@ impl<'a> Outcome<'a> {
             },
             artifacts: release.artifacts.iter().map(line).collect(),
             channel,
+            purge: None,
             mode,
         }
     }
@@ -139,8 +147,11 @@ impl Report for Outcome<'_> {
             self.version,
             size(bytes)
         );
-        if let Some(channel) = &self.channel {
+        if let Some(channel) = self.channel {
             text.push_str(&super::promote::describe(channel));
+        }
+        if let Some(purge) = &self.purge {
+            text.push_str(&purge.describe());
         }
         text
     }
@@ -148,7 +159,7 @@ impl Report for Outcome<'_> {
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let location = self.store.config(context)?.store;
+        let (config, edge) = self.cdn.config(context, &self.store)?;
         let form = Form::of(self.json);
         let mode = if self.dry_run {
             Mode::DryRun
@@ -168,10 +179,14 @@ impl Typed {
         };
         // Moving a channel is not tried in a dry run: there is no release yet to point it at.
         let channel = self.channel.filter(|_name| mode == Mode::Commit);
-        let target = Target::open(&location, mode)?;
+        let target = Target::open(&config.store, mode)?;
         let bar = context.output.bar();
         let progress = bar.clone();
         assembly::block_on(async move {
+            let teller = match channel {
+                Some(_) => Teller::open_any(edge, context).await,
+                None => None,
+            };
             let published = target.publisher.publish(request, progress).await?;
             bar.finish();
             let moved = match &channel {
@@ -181,11 +196,18 @@ impl Typed {
                     Failure::from(error).with_hint(again)
                 })?),
             };
-            let channel = moved.map(|moved| moved.channel);
-            context.output.report(
-                form,
-                &Outcome::new(&published.release, published.state, channel, mode),
-            )
+            let told = match &moved {
+                Some(moved) => purge::after_move(teller.as_ref(), &target.publisher, moved).await,
+                None => Told::default(),
+            };
+            let channel = moved.as_ref().map(|moved| &moved.channel);
+            let outcome = Outcome::new(&published.release, published.state, channel, mode);
+            let outcome = Outcome {
+                purge: told.purge,
+                ..outcome
+            };
+            context.output.report(form, &outcome)?;
+            purge::outcome(teller.as_ref(), channel, told.failed)
         })?
     }
 }
@@ -198,7 +220,7 @@ struct Target {
 
 impl Target {
     fn open(location: &StoreLocation, mode: Mode) -> Result<Self, AssemblyError> {
-        if mode == Mode::Commit {
+        if mode == Mode::Commit && matches!(location, StoreLocation::Directory(_)) {
             assembly::create_store(location)?;
         }
         match assembly::publisher(location) {

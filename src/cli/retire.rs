@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::{Form, Report};
+use super::purge::{CdnArgs, Purge};
 use super::{Context, Failure, StoreArgs};
 use crate::assembly;
 use crate::model::{Product, ReleaseId, Version};
@@ -14,7 +15,9 @@ use crate::model::{Product, ReleaseId, Version};
 #[command(after_help = "\
 The release document stays, and the version can never be published again. A release that a channel names is refused \
 (exit code 3).
-With --json: {product, version, retired_at, reason}.
+With --json: {product, version, retired_at, reason}, and with a distribution `purge`, which is empty: no channel names \
+the release, so that no URL changes what it says, and the edge is not told anything. Copies of the release that an edge \
+still has are the published bytes; `headwater invalidate --release` takes those away too.
 
 Examples:
   headwater retire agent 1.3.0 --reason \"leaks the device key\"")]
@@ -31,6 +34,9 @@ pub(super) struct Typed {
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    cdn: CdnArgs,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -51,17 +57,21 @@ struct Retired<'a> {
     version: &'a Version,
     retired_at: Timestamp,
     reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purge: Option<Purge>,
 }
 
 impl Report for Retired<'_> {
     fn to_text(&self) -> String {
-        format!("retired {} {}\n", self.product, self.version)
+        let purged = self.purge.as_ref().map(Purge::describe).unwrap_or_default();
+        format!("retired {} {}\n{purged}", self.product, self.version)
     }
 }
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let publisher = assembly::publisher(&self.store.config(context)?.store)?;
+        let (config, target) = self.cdn.config(context, &self.store)?;
+        let publisher = assembly::publisher(&config.store)?;
         let id = ReleaseId {
             product: self.product,
             version: self.version,
@@ -73,6 +83,7 @@ impl Typed {
             version: &id.version,
             retired_at,
             reason,
+            purge: target.map(|target| Purge::after_retirement(&target, &id)),
         };
         context.output.report(Form::of(self.json), &retired)
     }

@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::output::Form;
-use super::promote::Move;
+use super::promote::finish;
+use super::purge::{CdnArgs, Teller};
 use super::{Context, Failure, StoreArgs};
 use crate::assembly;
 use crate::model::{ChannelName, Product};
@@ -11,8 +12,11 @@ use crate::model::{ChannelName, Product};
 /// Point a channel back at its previous release
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With --json: the channel document, and `changed`. A second rollback points the channel forward again: the release it \
-came from is then the previous one.
+With --json: what `promote --json` prints. A second rollback points the channel forward again: the release it came from \
+is then the previous one.
+
+With a distribution the channel is purged as after `promote`. When that fails (exit code 6) the channel has moved all \
+the same: `headwater invalidate` repeats the purge, the rollback itself would move it forward again.
 
 Examples:
   headwater rollback agent --channel stable --reason \"1.4.2 crashes on start\"
@@ -34,16 +38,22 @@ pub(super) struct Typed {
     json: bool,
 
     #[command(flatten)]
+    cdn: CdnArgs,
+
+    #[command(flatten)]
     store: StoreArgs,
 }
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let publisher = assembly::publisher(&self.store.config(context)?.store)?;
-        let rollback = publisher.rollback(&self.product, &self.channel, self.reason);
-        let moved = assembly::block_on(rollback)??;
-        context
-            .output
-            .report(Form::of(self.json), &Move::from(&moved))
+        let (config, target) = self.cdn.config(context, &self.store)?;
+        let publisher = assembly::publisher(&config.store)?;
+        let form = Form::of(self.json);
+        assembly::block_on(async {
+            let teller = Teller::open_any(target, context).await;
+            let rollback = publisher.rollback(&self.product, &self.channel, self.reason);
+            let moved = rollback.await?;
+            finish(context, form, teller.as_ref(), &publisher, &moved).await
+        })?
     }
 }

@@ -1,5 +1,7 @@
 //! `headwater serve`: the origin.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Context, Failure, StoreArgs};
@@ -17,6 +19,7 @@ ends it at once. It only reads the store, and does not create one.
 Examples:
   headwater serve
   headwater serve --store /srv/headwater --listen 0.0.0.0:8080 --access-log json
+  headwater serve --store s3://updates.example/prod --cache /var/cache/headwater
   headwater serve --config /etc/headwater/origin.toml
   headwater serve --listen 127.0.0.1:0 --admin 127.0.0.1:0      free ports, printed on start")]
 pub(super) struct Typed {
@@ -46,6 +49,13 @@ pub(super) struct Typed {
 
     #[arg(
         long,
+        value_name = "DIR",
+        help = "Keep blocks of artifacts in S3 over a restart [env: HEADWATER_CACHE_PATH] [default: in memory only]"
+    )]
+    cache: Option<PathBuf>,
+
+    #[arg(
+        long,
         value_name = "FORM",
         help = "One record per request: off, text or json [env: HEADWATER_ACCESS_LOG] [default: off]"
     )]
@@ -61,6 +71,7 @@ impl Typed {
             .with(schema::LISTEN.key, "--listen", self.listen)
             .with(schema::ADMIN.key, "--admin", self.admin)
             .with(schema::THREADS, "--threads", self.threads)
+            .with_path(schema::CACHE_DISK_PATH, "--cache", self.cache)
             .with(schema::ACCESS_LOG, "--access-log", self.access_log);
         Ok(context.load(self.store.config.as_deref(), &flags)?.config)
     }

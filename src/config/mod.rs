@@ -10,10 +10,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod location;
 mod raw;
+mod remote;
 pub mod schema;
 mod show;
 mod validate;
+
+use remote::Access;
 
 /// How a file's values are read and refused, for files other than the origin's.
 pub mod reading {
@@ -22,6 +26,7 @@ pub mod reading {
     pub use super::validate::{expected, read_count, read_header, read_span, text_of};
 }
 
+pub use location::read_endpoint;
 pub use raw::{Environment, Flags, ProcessEnvironment, Source, log_directives, wants_colours};
 pub use show::HIDDEN;
 
@@ -51,6 +56,16 @@ pub enum StoreLocation {
     S3(S3Location),
 }
 
+impl fmt::Display for StoreLocation {
+    /// As it is written in a file or after `--store`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => write!(f, "{}", path.display()),
+            Self::S3(location) => write!(f, "{location}"),
+        }
+    }
+}
+
 /// A bucket, and how it is reached. What is `None` here comes from the usual AWS sources.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct S3Location {
@@ -68,6 +83,17 @@ pub struct S3Location {
     pub request_timeout: Duration,
 }
 
+impl fmt::Display for S3Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}", self.bucket)?;
+        if self.prefix.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "/{}", self.prefix)
+        }
+    }
+}
+
 /// Blocks of remote artifacts that are kept near. Of no use to a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cache {
@@ -79,6 +105,17 @@ pub struct Cache {
     pub disk_bytes: u64,
     /// How many blocks ahead of a download are fetched.
     pub read_ahead_blocks: usize,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            memory_bytes: schema::CACHE_MEMORY_BYTES.default as u64,
+            disk_path: None,
+            disk_bytes: schema::CACHE_DISK_BYTES.default as u64,
+            read_ahead_blocks: schema::READ_AHEAD_BLOCKS.default,
+        }
+    }
 }
 
 /// What is told when a channel moves.
@@ -96,6 +133,18 @@ pub struct Cdn {
     pub timeout: Duration,
 }
 
+impl Default for Cdn {
+    fn default() -> Self {
+        Self {
+            kind: CdnKind::None,
+            distribution_id: None,
+            endpoint_url: None,
+            wait: false,
+            timeout: schema::CDN_TIMEOUT.default,
+        }
+    }
+}
+
 /// A kind of edge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CdnKind {
@@ -103,6 +152,25 @@ pub enum CdnKind {
     None,
     /// Amazon CloudFront.
     CloudFront,
+}
+
+impl CdnKind {
+    /// Reads `none` or `cloudfront`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::None, Self::CloudFront]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+
+    /// As it is written in a file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::CloudFront => "cloudfront",
+        }
+    }
 }
 
 /// Listeners, threads, logs, secrets, drain.
@@ -171,6 +239,8 @@ pub struct Channels {
 pub struct Resolved {
     /// The values.
     pub config: Config,
+    /// How a bucket would be reached, for `config show` where the store is a directory.
+    access: Access,
     sources: BTreeMap<&'static str, Source>,
 }
 
@@ -181,9 +251,7 @@ impl Resolved {
         environment: &dyn Environment,
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
-        let (config, sources) =
-            validate::validate(raw::Settings::gather(file, environment, flags)?)?;
-        Ok(Self { config, sources })
+        validate::validate(raw::Settings::gather(file, environment, flags)?)
     }
 }
 
@@ -192,19 +260,8 @@ impl Default for Config {
         let secret_header = schema::ORIGIN_SECRET_HEADER_DEFAULT.to_owned();
         Self {
             store: StoreLocation::Directory(PathBuf::from(schema::STORE_PATH_DEFAULT)),
-            cache: Cache {
-                memory_bytes: 512 * 1024 * 1024,
-                disk_path: None,
-                disk_bytes: 8 * 1024 * 1024 * 1024,
-                read_ahead_blocks: 4,
-            },
-            cdn: Cdn {
-                kind: CdnKind::None,
-                distribution_id: None,
-                endpoint_url: None,
-                wait: false,
-                timeout: Duration::from_secs(900),
-            },
+            cache: Cache::default(),
+            cdn: Cdn::default(),
             server: Server {
                 listen: schema::LISTEN.default,
                 admin: schema::ADMIN.default,

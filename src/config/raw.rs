@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::schema::{KEYS, LOG_VARIABLE, STORE_PATH};
+use super::schema::{CACHE_DISK_PATH, KEYS, LOG_VARIABLE, STORE_PATH};
 use super::{ConfigError, Problem};
 
 /// Where environment variables come from: the process, or a test's map.
@@ -164,7 +164,7 @@ impl Settings {
             };
             if let Some(text) = environment.variable(variable) {
                 let value = match key.name {
-                    STORE_PATH => Value::Path(text.into()), // which need not be UTF-8
+                    STORE_PATH | CACHE_DISK_PATH => Value::Path(text.into()), // which need not be UTF-8
                     _ => Value::Text(text.to_string_lossy().into_owned()),
                 };
                 settings.set(key.name, value, Source::Variable(variable));

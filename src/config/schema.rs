@@ -6,6 +6,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::model::PIECE_BYTES;
+
 /// One key of the configuration file and the environment variable that overrides it.
 #[derive(Debug)]
 pub struct Key {
@@ -20,9 +22,23 @@ const fn key(name: &'static str, variable: Option<&'static str>) -> Key {
 }
 
 /// Every key, in the order of `config show`. Variables exist for what differs between two instances of one image;
-/// the rest belongs in a file that can be reviewed.
+/// the rest belongs in a file that can be reviewed. Credentials are no key at all, and region and endpoints have
+/// variables that every tool for AWS knows.
 pub const KEYS: &[Key] = &[
     key(STORE_PATH, Some("HEADWATER_STORE")),
+    key(STORE_REGION, None),
+    key(STORE_ENDPOINT_URL, None),
+    key(STORE_PATH_STYLE, None),
+    key(REQUEST_TIMEOUT.key, None),
+    key(CACHE_MEMORY_BYTES.key, Some("HEADWATER_CACHE_MEMORY_BYTES")),
+    key(CACHE_DISK_PATH, Some("HEADWATER_CACHE_PATH")),
+    key(CACHE_DISK_BYTES.key, Some("HEADWATER_CACHE_DISK_BYTES")),
+    key(READ_AHEAD_BLOCKS.key, None),
+    key(CDN_KIND, None),
+    key(CDN_DISTRIBUTION_ID, Some("HEADWATER_DISTRIBUTION_ID")),
+    key(CDN_ENDPOINT_URL, None),
+    key(CDN_WAIT, None),
+    key(CDN_TIMEOUT.key, None),
     key(LISTEN.key, Some("HEADWATER_LISTEN")),
     key(ADMIN.key, Some("HEADWATER_ADMIN")),
     key(THREADS, Some("HEADWATER_THREADS")),
@@ -162,6 +178,7 @@ const fn loopback(key: &'static str, port: u16) -> Address {
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+const GIB: usize = 1024 * MIB;
 const SHORTEST_TIMER: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -171,6 +188,63 @@ const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const STORE_PATH: &str = "store.path";
 /// Below the working directory, so that a first try needs no privileges and is easy to find and remove.
 pub const STORE_PATH_DEFAULT: &str = "./headwater-store";
+
+/// The region of the bucket; empty asks the usual AWS sources.
+pub const STORE_REGION: &str = "store.region";
+/// Another address for S3; empty asks the usual AWS sources.
+pub const STORE_ENDPOINT_URL: &str = "store.endpoint_url";
+/// Whether the bucket stands in the path of a request instead of the host name.
+pub const STORE_PATH_STYLE: &str = "store.path_style";
+/// A key of S3 has at most 1,024 bytes, and the longest product, version and folder names take 206 of them: 128 for the
+/// prefix leave 690 for the name of an artifact.
+pub const PREFIX_BYTES_MAX: usize = 128;
+/// The largest request carries a part of 8 MiB: 30 s are enough for a line of 3 Mbit/s, and S3 answers well within a
+/// second when it is well.
+pub const REQUEST_TIMEOUT: Span = timer(
+    "store.request_timeout",
+    Duration::from_secs(30),
+    SHORTEST_TIMER,
+    Duration::from_secs(600),
+);
+
+/// A block is a release's piece: what can be verified alone is what is fetched and kept.
+#[expect(clippy::cast_possible_truncation, reason = "4 MiB fit into any usize")]
+pub const BLOCK_BYTES: usize = PIECE_BYTES as usize;
+/// 128 blocks: the working set of a release or two that an edge is filling itself with, and a quarter of the smallest
+/// machine that is worth renting for this. The least are eight: below, one download with its blocks ahead is all.
+pub const CACHE_MEMORY_BYTES: Count =
+    bytes("cache.memory_bytes", 512 * MIB, 8 * BLOCK_BYTES, 1024 * GIB);
+/// A directory for blocks that survive a restart; empty keeps none.
+pub const CACHE_DISK_PATH: &str = "cache.disk_path";
+/// What the root disk of an ordinary image has to spare. The least are 64 blocks: less is not worth a disk.
+pub const CACHE_DISK_BYTES: Count = bytes(
+    "cache.disk_bytes",
+    8 * GIB,
+    64 * BLOCK_BYTES,
+    64 * 1024 * GIB,
+);
+/// Four blocks of 4 MiB in flight hide 60 ms of S3 behind a download of 250 MB/s; more only spend memory and requests on
+/// clients that leave half-way.
+pub const READ_AHEAD_BLOCKS: Count = items("cache.read_ahead_blocks", 4, 0, 64);
+
+/// What is told when a channel moves.
+pub const CDN_KIND: &str = "cdn.kind";
+/// The distribution whose copies are invalidated; empty names none.
+pub const CDN_DISTRIBUTION_ID: &str = "cdn.distribution_id";
+/// A distribution of `CloudFront` has 13 or 14 characters, that of an emulator rarely more.
+pub const DISTRIBUTION_ID_CHARS_MAX: usize = 64;
+/// Another address for the API of the edge; empty asks the usual AWS sources.
+pub const CDN_ENDPOINT_URL: &str = "cdn.endpoint_url";
+/// No by default: the purge goes on without the command, and a CI job need not hold a runner for it.
+pub const CDN_WAIT: &str = "cdn.wait";
+/// An invalidation takes a minute or two; `CloudFront` promises nothing, and one that takes a quarter of an hour wants a
+/// person.
+pub const CDN_TIMEOUT: Span = timer(
+    "cdn.timeout",
+    Duration::from_secs(900),
+    SHORTEST_TIMER,
+    HOUR,
+);
 
 /// Loopback: a first try on a laptop must not open a port to the network. An image for production sets `0.0.0.0`.
 pub const LISTEN: Address = loopback("server.listen", 8080);
@@ -270,6 +344,18 @@ pub const STALE_WHILE_REVALIDATE: Span = lifetime(
 );
 /// A day: long enough to repair an origin while devices go on updating to what was current.
 pub const STALE_IF_ERROR: Span = lifetime("channels.stale_if_error", DAY, MONTH);
+
+const _: () = assert!(
+    CACHE_MEMORY_BYTES.default >= blocks_needed(READ_AHEAD_BLOCKS.default) * BLOCK_BYTES,
+    "the default cache holds the default read-ahead"
+);
+
+/// The blocks that two downloads need at once: the one that is sent and those ahead of it. With less, what is read ahead
+/// for one download pushes out what was read ahead for the other, and every block is fetched twice.
+#[must_use]
+pub const fn blocks_needed(read_ahead: usize) -> usize {
+    2 * (read_ahead + 1)
+}
 
 const _: () = assert!(
     HEAD_BYTES_MAX.min > URI_BYTES_MAX.min,

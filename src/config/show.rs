@@ -5,9 +5,11 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, Resolved, StoreLocation, schema};
+use super::remote::{Access, print_path_style};
+use super::{Config, Resolved, schema};
 
 /// What stands where a secret would. Shorter than any legal secret, so that a printed configuration which is used as
 /// a file is refused instead of asking edges for this text.
@@ -19,7 +21,7 @@ impl Resolved {
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut section = "";
-        for (key, value) in values(&self.config) {
+        for (key, value) in values(&self.config, &self.access) {
             let (next, name) = key.split_once('.').unwrap_or(("", key));
             if next != section {
                 let gap = if section.is_empty() { "" } else { "\n" };
@@ -50,20 +52,39 @@ pub fn print_span(span: Duration) -> String {
 }
 
 /// Every key and its value as TOML, in the order of [`schema::KEYS`].
-fn values(config: &Config) -> [(&'static str, String); schema::KEYS.len()] {
+fn values(config: &Config, access: &Access) -> [(&'static str, String); schema::KEYS.len()] {
     let (server, limits, channels) = (&config.server, &config.limits, &config.channels);
-    let store = match &config.store {
-        StoreLocation::Directory(path) => path.to_string_lossy().into_owned(),
-        StoreLocation::S3(at) => format!("s3://{}/{}", at.bucket, at.prefix),
-    };
+    let (cache, cdn) = (&config.cache, &config.cdn);
     let quote = |text: &str| toml::Value::from(text).to_string();
     let span = |rule: schema::Span, span: Duration| (rule.key, quote(&print_span(span)));
     let count = |rule: schema::Count, count: usize| (rule.key, count.to_string());
     let address = |rule: schema::Address, at: SocketAddr| (rule.key, quote(&at.to_string()));
     let tags = server.cache_tag_header.as_deref().unwrap_or_default();
+    // Empty is how a file says that there is none.
+    let text = |text: &Option<String>| quote(text.as_deref().unwrap_or_default());
+    let disk_path = cache.disk_path.as_deref().unwrap_or(Path::new(""));
     let hidden = vec![quote(HIDDEN); server.origin_secrets.len()].join(", ");
     [
-        (schema::STORE_PATH, quote(&store)),
+        (schema::STORE_PATH, quote(&config.store.to_string())),
+        (schema::STORE_REGION, text(&access.region)),
+        (schema::STORE_ENDPOINT_URL, text(&access.endpoint_url)),
+        (
+            schema::STORE_PATH_STYLE,
+            print_path_style(access.path_style),
+        ),
+        span(schema::REQUEST_TIMEOUT, access.request_timeout),
+        (
+            schema::CACHE_MEMORY_BYTES.key,
+            cache.memory_bytes.to_string(),
+        ),
+        (schema::CACHE_DISK_PATH, quote(&disk_path.to_string_lossy())),
+        (schema::CACHE_DISK_BYTES.key, cache.disk_bytes.to_string()),
+        count(schema::READ_AHEAD_BLOCKS, cache.read_ahead_blocks),
+        (schema::CDN_KIND, quote(cdn.kind.as_str())),
+        (schema::CDN_DISTRIBUTION_ID, text(&cdn.distribution_id)),
+        (schema::CDN_ENDPOINT_URL, text(&cdn.endpoint_url)),
+        (schema::CDN_WAIT, cdn.wait.to_string()),
+        span(schema::CDN_TIMEOUT, cdn.timeout),
         address(schema::LISTEN, server.listen),
         address(schema::ADMIN, server.admin),
         (schema::THREADS, server.threads.to_string()),

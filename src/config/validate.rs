@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::fmt::friendly::SpanParser;
@@ -12,30 +11,33 @@ use jiff::fmt::friendly::SpanParser;
 use super::raw::{Setting, Settings, Source, Value};
 use super::schema::{self, Address, Count, Span, Step, Unit};
 use super::{
-    AccessLog, Channels, Config, ConfigError, Limits, Problem, Secret, Server, StoreLocation, show,
+    AccessLog, Channels, Config, ConfigError, Limits, Problem, Resolved, Secret, Server, show,
 };
 
 /// Turns settings into a configuration and says where each came from.
-pub(super) fn validate(
-    settings: Settings,
-) -> Result<(Config, BTreeMap<&'static str, Source>), ConfigError> {
+pub(super) fn validate(settings: Settings) -> Result<Resolved, ConfigError> {
     let mut reader = Reader {
         settings: settings.by_key,
         sources: BTreeMap::new(),
         problems: settings.problems,
         refused: BTreeSet::new(),
     };
+    let access = reader.access();
     let config = Config {
-        store: StoreLocation::Directory(reader.store_path()),
-        cache: Config::default().cache,
-        cdn: Config::default().cdn,
+        store: reader.store(&access),
+        cache: reader.cache(),
+        cdn: reader.cdn(),
         server: reader.server(),
         limits: reader.limits(),
         channels: reader.channels(),
     };
     reader.check_together(&config);
     if reader.problems.is_empty() {
-        Ok((config, reader.sources))
+        Ok(Resolved {
+            config,
+            access,
+            sources: reader.sources,
+        })
     } else {
         // In the order of the file: the reader goes through it from top to bottom.
         reader.problems.sort_by(|a, b| a.source.cmp(&b.source));
@@ -46,16 +48,16 @@ pub(super) fn validate(
 }
 
 /// Hands out settings by key; a refused one is noted and read as its default, so that the rest is still looked at.
-struct Reader {
+pub(super) struct Reader {
     settings: BTreeMap<&'static str, Setting>,
-    sources: BTreeMap<&'static str, Source>,
+    pub(super) sources: BTreeMap<&'static str, Source>,
     problems: Vec<Problem>,
     refused: BTreeSet<&'static str>,
 }
 
 impl Reader {
     /// Takes the setting of `key` and reads it; `None` when it is not set or was refused.
-    fn take<T>(
+    pub(super) fn take<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&Setting) -> Result<T, String>,
@@ -73,12 +75,12 @@ impl Reader {
         }
     }
 
-    fn count(&mut self, rule: &Count) -> usize {
+    pub(super) fn count(&mut self, rule: &Count) -> usize {
         self.take(rule.key, |setting| read_count(setting, rule))
             .unwrap_or(rule.default)
     }
 
-    fn span(&mut self, rule: &Span) -> Duration {
+    pub(super) fn span(&mut self, rule: &Span) -> Duration {
         self.take(rule.key, |setting| read_span(setting, rule))
             .unwrap_or(rule.default)
     }
@@ -91,18 +93,6 @@ impl Reader {
             })
         })
         .unwrap_or(rule.default)
-    }
-
-    fn store_path(&mut self) -> PathBuf {
-        self.take(schema::STORE_PATH, |setting| match &setting.value {
-            Value::Path(path) if !path.as_os_str().is_empty() => Ok(path.clone()),
-            Value::Text(text) if !text.is_empty() => Ok(PathBuf::from(text)),
-            Value::Text(_) | Value::Path(_) => {
-                Err("is empty; it names the directory of the store".to_owned())
-            }
-            other => Err(expected(other, "the path of a directory, as text")),
-        })
-        .unwrap_or_else(|| PathBuf::from(schema::STORE_PATH_DEFAULT))
     }
 
     fn server(&mut self) -> Server {
@@ -179,10 +169,12 @@ impl Reader {
             );
             self.blame(schema::ADMIN.key, schema::LISTEN.key, what);
         }
+        self.check_cache(&config.cache);
+        self.check_cdn(&config.cdn);
     }
 
     /// Notes a problem between two keys at whichever was set, unless one was refused: then its value is a stand-in.
-    fn blame(&mut self, first: &'static str, second: &'static str, what: String) {
+    pub(super) fn blame(&mut self, first: &'static str, second: &'static str, what: String) {
         if self.refused.contains(first) || self.refused.contains(second) {
             return;
         }
@@ -296,6 +288,17 @@ pub fn read_span(setting: &Setting, rule: &Span) -> Result<Duration, String> {
         return Err(format!("is {text}; allowed: {min} to {max}"));
     }
     Ok(span)
+}
+
+/// In a file a boolean is a TOML boolean; a flag can only be text.
+pub(super) fn read_boolean(setting: &Setting) -> Result<bool, String> {
+    match (&setting.value, &setting.source) {
+        (Value::Boolean(value), _) => Ok(*value),
+        (Value::Text(text), Source::Variable(_) | Source::Flag(_)) => text
+            .parse()
+            .map_err(|_not_a_boolean| format!("is `{text}`; it has to be true or false")),
+        (other, _) => Err(expected(other, "true or false without quotes")),
+    }
 }
 
 fn read_access_log(setting: &Setting) -> Result<AccessLog, String> {

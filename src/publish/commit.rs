@@ -4,26 +4,29 @@
 //! creation is the commit. A crash before it leaves artifacts that nobody can see and the next publish of the version
 //! uses or replaces. Never moves a channel: a release that no channel names harms nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::ingest::{Digests, SMALL_BYTES_MAX};
+use super::ingest::{Ingested, Leftover, SMALL_BYTES_MAX};
 use super::scan::Input;
 use super::{
     Mode, Progress, PublishError, PublishRequest, PublishState, Published, Publisher, content_type,
-    ingest, records, run_blocking, scan, scope,
+    ingest, records, run_blocking, scan,
 };
 use crate::catalog::{Artifact, Pieces, RELEASE_BYTES_MAX, Release};
 use crate::crash;
 use crate::model::{ArtifactName, Digest, Locator, PIECE_BYTES, Platform, ReleaseId};
-use crate::store::{Created, Key, Store, Sweep};
+use crate::store::{Created, Digests, Key, Reservation, Store, Sweep, scope_of};
 
 /// Small files under way at one time: while some wait for the file system, others keep both hashing and writing busy.
 /// More only takes memory, [`SMALL_BYTES_MAX`] each.
 const SMALL_AT_ONCE: usize = 8;
+
+/// The same for a store on another machine, whose answer to each takes tens of milliseconds.
+const SMALL_AT_ONCE_REMOTE: usize = 24;
 
 /// What is being published.
 struct Draft {
@@ -77,18 +80,22 @@ async fn perform(
     progress: &Arc<dyn Progress>,
 ) -> Result<Published, PublishError> {
     let store = &publisher.store;
-    let _reservation = store.reserve(&scope(&draft.id)).await?;
+    let reservation = store.reserve(&scope_of(&draft.id)).await?;
     crash::point("publish.reserved");
-    // Best effort: the room that a dead publisher's files take may be what this one needs.
-    let _ = store.sweep(Sweep::Remove).await;
+    if !store.is_remote() {
+        // Best effort: the room that a dead publisher's files take may be what this one needs. Elsewhere there is room,
+        // and they may be what another publish wants to go on with.
+        let _ = store.sweep(Sweep::Remove).await;
+    }
     records::refuse_retired(&**store, &draft.id).await?;
     if let Some((release, _)) = records::release(&**store, &draft.id).await? {
         return confirm(&**store, draft, release, progress).await;
     }
-    remove_unwanted_leftovers(&**store, draft).await?;
-    let committed = ingest_and_commit(publisher, draft, progress).await;
-    if committed.is_err() {
-        // Best effort: the error that is returned matters more, and `prune` finds what stays.
+    let leftovers = remove_unwanted_leftovers(&**store, draft).await?;
+    let committed = ingest_and_commit(publisher, draft, &leftovers, &*reservation, progress).await;
+    if committed.is_err() && !store.is_remote() {
+        // Best effort: the error that is returned matters more, and `prune` finds what stays. What has travelled to
+        // another machine stays for the repeat, which sends only the rest.
         let _ = remove_all(&**store, &draft.id).await;
     }
     committed
@@ -97,12 +104,18 @@ async fn perform(
 async fn ingest_and_commit(
     publisher: &Publisher,
     draft: &Draft,
+    leftovers: &BTreeSet<Key>,
+    reservation: &dyn Reservation,
     progress: &Arc<dyn Progress>,
 ) -> Result<Published, PublishError> {
     let store = &publisher.store;
-    let digests = ingest_all(store, draft, progress).await?;
+    let digests = ingest_all(store, draft, leftovers, progress).await?;
     store.settle(&draft.keys()?).await?;
     crash::point("publish.artifacts-settled");
+    if !reservation.is_held() {
+        // Another publisher may be replacing these artifacts by its own.
+        return Err(PublishError::ReservationLost(draft.id.clone()));
+    }
     let release = draft.release(publisher, digests);
     let document = Bytes::from(release.to_json());
     let key = records::key(&Locator::ReleaseDocument(draft.id.clone()))?;
@@ -121,23 +134,37 @@ async fn ingest_and_commit(
 async fn ingest_all(
     store: &Arc<dyn Store>,
     draft: &Draft,
+    leftovers: &BTreeSet<Key>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<Digests>, PublishError> {
+    let small_at_once = match store.is_remote() {
+        true => SMALL_AT_ONCE_REMOTE,
+        false => SMALL_AT_ONCE,
+    };
     let mut digests: Vec<Option<Digests>> = vec![None; draft.inputs.len()];
     let mut small = JoinSet::new();
     let mut failure = None;
     for (at, input) in draft.inputs.iter().enumerate() {
         let key = records::artifact_key(&draft.id, &input.name)?;
+        let leftover = match leftovers.contains(&key) {
+            true => Leftover::SameSize,
+            false => Leftover::None,
+        };
         if input.stamp.size > SMALL_BYTES_MAX {
-            match ingest_one(&**store, &key, input, progress).await {
+            match ingest_one(&**store, &key, input, leftover, progress).await {
                 Ok(done) => digests[at] = Some(done),
                 Err(error) => failure = Some(error),
             }
         } else {
             let (store, input, progress) = (Arc::clone(store), input.clone(), Arc::clone(progress));
-            small.spawn(async move { (at, ingest_one(&*store, &key, &input, &progress).await) });
+            small.spawn(async move {
+                (
+                    at,
+                    ingest_one(&*store, &key, &input, leftover, &progress).await,
+                )
+            });
         }
-        while small.len() >= SMALL_AT_ONCE || failure.is_some() {
+        while small.len() >= small_at_once || failure.is_some() {
             match small.join_next().await {
                 Some(done) => collect(done, &mut digests, &mut failure),
                 None => break,
@@ -174,19 +201,21 @@ async fn ingest_one(
     store: &dyn Store,
     key: &Key,
     input: &Input,
+    leftover: Leftover,
     progress: &Arc<dyn Progress>,
 ) -> Result<Digests, PublishError> {
-    let (digests, created) = ingest::ingest(store, key, input, progress).await?;
-    if created == Created::Taken && stored_digest(store, key).await? != Some(digests.whole) {
+    let (digests, ingested) = ingest::ingest(store, key, input, leftover, progress).await?;
+    if ingested == Ingested::Taken && !is_stored(store, key, input, &digests).await? {
         store.remove(std::slice::from_ref(key)).await?;
         let silent: Arc<dyn Progress> = Arc::new(super::Silent);
-        let (again, created) = ingest::ingest(store, key, input, &silent).await?;
+        let none = Leftover::None;
+        let (again, ingested) = ingest::ingest(store, key, input, none, &silent).await?;
         if again != digests {
             let path = input.path.clone();
             let what = "its bytes are others at the second reading";
             return Err(PublishError::InputChanged { path, what });
         }
-        if created == Created::Taken {
+        if ingested == Ingested::Taken {
             return Err(PublishError::Intruder { key: key.clone() });
         }
     }
@@ -194,18 +223,31 @@ async fn ingest_one(
     Ok(digests)
 }
 
-async fn stored_digest(store: &dyn Store, key: &Key) -> Result<Option<Digest>, PublishError> {
+/// Whether the object under `key` has these bytes. One that cannot be read is replaced, and so is one of which a remote
+/// store cannot tell: reading it all costs what sending it does.
+async fn is_stored(
+    store: &dyn Store,
+    key: &Key,
+    input: &Input,
+    digests: &Digests,
+) -> Result<bool, PublishError> {
+    if store.is_remote() {
+        let facts = ingest::facts(input, Some(digests.clone()));
+        return Ok(store.holds(key, &facts).await?);
+    }
     let Some(blob) = store.open(key).await? else {
-        return Ok(None);
+        return Ok(false);
     };
     let read = ingest::digest_blob(blob, Arc::new(super::Silent)).await;
-    // One that cannot be read is replaced.
-    Ok(read.ok().map(|(_, digest)| digest))
+    Ok(read.is_ok_and(|(_, digest)| digest == digests.whole))
 }
 
 /// Removes what a dead publish left and this one does not have: it would stay for ever, and a file `a` of then is in
-/// the way of `a/b` of now.
-async fn remove_unwanted_leftovers(store: &dyn Store, draft: &Draft) -> Result<(), PublishError> {
+/// the way of `a/b` of now. Says what it left: objects of the right name and size.
+async fn remove_unwanted_leftovers(
+    store: &dyn Store,
+    draft: &Draft,
+) -> Result<BTreeSet<Key>, PublishError> {
     let entries = store.list(&records::prefix(&draft.id)).await?;
     let wanted: BTreeMap<Key, u64> = draft
         .keys()?
@@ -213,13 +255,13 @@ async fn remove_unwanted_leftovers(store: &dyn Store, draft: &Draft) -> Result<(
         .zip(draft.inputs.iter().map(|input| input.stamp.size))
         .collect();
     let is_wanted = |key: &Key, size| wanted.get(key) == Some(&size);
-    let unwanted: Vec<Key> = entries
+    let (kept, unwanted): (Vec<_>, Vec<_>) = entries
         .iter()
         .filter_map(|entry| Some((Key::parse(&entry.key)?, entry.size)))
-        .filter(|(key, size)| !is_wanted(key, *size))
-        .map(|(key, _)| key)
-        .collect();
-    Ok(store.remove(&unwanted).await?)
+        .partition(|(key, size)| is_wanted(key, *size));
+    let unwanted: Vec<Key> = unwanted.into_iter().map(|(key, _)| key).collect();
+    store.remove(&unwanted).await?;
+    Ok(kept.into_iter().map(|(key, _)| key).collect())
 }
 
 async fn remove_all(store: &dyn Store, id: &ReleaseId) -> Result<(), PublishError> {
@@ -352,7 +394,7 @@ impl Draft {
                 platform: self.platforms.get(&input.name).cloned(),
                 pieces: Pieces {
                     size: PIECE_BYTES,
-                    sha256: digests.pieces,
+                    sha256: digests.pieces.to_vec(),
                 },
             });
         let artifacts = artifacts.collect();

@@ -50,6 +50,12 @@ pub enum PublishError {
         /// Its schema and ours; always [`DocumentError::TooNew`].
         source: DocumentError,
     },
+    /// A store on another machine could not be reached for so long that others may have taken the reservation.
+    #[error(
+        "the reservation of {0} was lost, because the store could not be reached for too long; nothing was published, \
+         and publishing it again sends only what is missing"
+    )]
+    ReservationLost(ReleaseId),
     /// An artifact appeared under this publish's reservation.
     #[error("`{key}` is being written by another program, outside of this store's rules")]
     Intruder {
@@ -265,6 +271,7 @@ impl PublishError {
             | Self::InputChanged { .. }
             | Self::Contended { .. }
             | Self::TooNew { .. }
+            | Self::ReservationLost(_)
             | Self::Intruder { .. } => ErrorKind::Failed,
             Self::UnfitInput { .. }
             | Self::InputName { .. }

@@ -1,8 +1,11 @@
 //! From a file on this machine to an artifact in the store: one read, all digests.
 //!
 //! Owns how reading, hashing and writing overlap, and the proof that an input stood still. Memory is flat: a large file
-//! goes through [`BUFFERS`] buffers, a small one through one. Never decides what a digest means for a release.
+//! goes through [`BUFFERS`] buffers, a small one through one. A remote store is told the digests first: a second read
+//! costs seconds where sending costs minutes, and what is there already is not sent at all. Never decides what a digest
+//! means for a release.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -11,11 +14,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use bytes::Bytes;
 use rustix::fs::{Advice, Mode, OFlags};
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::scan::{Input, Stamp};
-use super::{Progress, PublishError, run_blocking};
-use crate::model::{Digest, Digester, PIECE_BYTES};
-use crate::store::{Blob, Content, Created, Key, Store};
+use super::{Progress, PublishError, Silent, content_type, run_blocking};
+use crate::model::{ByteRange, Digest, Digester, PIECE_BYTES};
+use crate::store::{Blob, Content, Created, Digests, Facts, Key, Remote, Store, StoreError};
 
 /// One buffer: large enough that a hand-over between threads (some 10 µs) is nothing beside hashing it (600 µs), small
 /// enough that the second digest finds the bytes in the processor's cache.
@@ -28,27 +32,49 @@ const BUFFERS: usize = 8;
 /// Up to here a file is read whole: it has one piece, whose digest is that of the whole.
 pub(super) const SMALL_BYTES_MAX: u64 = PIECE_BYTES;
 
-/// What an artifact's bytes are.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Digests {
-    pub(super) whole: Digest,
-    /// Of each [`PIECE_BYTES`].
-    pub(super) pieces: Vec<Digest>,
+/// Pieces of a remote object under way at one time: together they hide the way there and back, and take 32 MiB.
+const REMOTE_READS: usize = 8;
+
+/// What is known of the object under an input's key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Leftover {
+    /// There is none.
+    None,
+    /// There is one of the same size.
+    SameSize,
 }
 
-/// Reads an input once, puts it into the store under `key` and says what it was.
+/// What became of an input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ingested {
+    /// It is in the store: now, or since an earlier attempt.
+    Stored,
+    /// Its key is taken; nothing was changed, and what is there was not compared unless the store could tell.
+    Taken,
+}
+
+/// Reads an input, puts it into the store under `key` and says what it was.
 pub(super) async fn ingest(
     store: &dyn Store,
     key: &Key,
     input: &Input,
+    leftover: Leftover,
     progress: &Arc<dyn Progress>,
-) -> Result<(Digests, Created), PublishError> {
-    let mut upload = store.create(key, input.stamp.size).await?;
+) -> Result<(Digests, Ingested), PublishError> {
     if input.stamp.size <= SMALL_BYTES_MAX {
         let (bytes, digests) = read_small(input, progress).await?;
+        let facts = facts(input, Some(digests.clone()));
+        if let Some(ingested) = left_over(store, key, &facts, leftover).await? {
+            return Ok((digests, ingested));
+        }
+        let mut upload = store.create(key, &facts).await?;
         upload.write(bytes).await?;
-        return Ok((digests, upload.finish().await?));
+        return Ok((digests, upload.finish().await?.into()));
     }
+    if store.is_remote() {
+        return ingest_remotely(store, key, input, leftover, progress).await;
+    }
+    let mut upload = store.create(key, &facts(input, None)).await?;
     let (sender, mut chunks) = mpsc::channel(BUFFERS);
     let reading = tokio::spawn(read_large(
         input.clone(),
@@ -60,7 +86,82 @@ pub(super) async fn ingest(
     }
     // Also when the reader failed, it is the reader who says so; nothing is finished then.
     let digests = joined(reading).await?;
-    Ok((digests, upload.finish().await?))
+    Ok((digests, upload.finish().await?.into()))
+}
+
+impl From<Created> for Ingested {
+    fn from(created: Created) -> Self {
+        match created {
+            Created::New => Self::Stored,
+            Created::Taken => Self::Taken,
+        }
+    }
+}
+
+pub(super) fn facts(input: &Input, digests: Option<Digests>) -> Facts {
+    Facts {
+        size: input.stamp.size,
+        content_type: Some(content_type::of(&input.name)),
+        digests,
+    }
+}
+
+/// What is to be said of an input without sending it: that it is there, or that a remote store has other bytes there,
+/// which it would only say after all of these have travelled.
+async fn left_over(
+    store: &dyn Store,
+    key: &Key,
+    facts: &Facts,
+    leftover: Leftover,
+) -> Result<Option<Ingested>, PublishError> {
+    if leftover == Leftover::None || !store.is_remote() {
+        return Ok(None);
+    }
+    Ok(Some(match store.holds(key, facts).await? {
+        true => Ingested::Stored,
+        false => Ingested::Taken,
+    }))
+}
+
+/// Reads a large input twice: to know its digests, of which nobody is told the progress, and to send what is not there.
+/// The store refuses bytes that are not those of the first time.
+async fn ingest_remotely(
+    store: &dyn Store,
+    key: &Key,
+    input: &Input,
+    leftover: Leftover,
+    progress: &Arc<dyn Progress>,
+) -> Result<(Digests, Ingested), PublishError> {
+    let silent: Arc<dyn Progress> = Arc::new(Silent);
+    let digests = digest(input, &silent).await?;
+    let facts = facts(input, Some(digests.clone()));
+    if let Some(ingested) = left_over(store, key, &facts, leftover).await? {
+        if ingested == Ingested::Stored {
+            progress.advance(facts.size);
+        }
+        return Ok((digests, ingested));
+    }
+    let refused = |error: StoreError| match error.source.kind() {
+        io::ErrorKind::InvalidData => changed(input, "its bytes are others at the second reading"),
+        _ => error.into(),
+    };
+    let mut upload = store.create(key, &facts).await?;
+    let (sender, mut chunks) = mpsc::channel(BUFFERS);
+    let (again, told) = (input.clone(), Arc::clone(progress));
+    let reading = tokio::spawn(run_blocking(move || {
+        pump(&again, |chunk| {
+            let len = chunk.len() as u64;
+            let is_wanted = sender.blocking_send(chunk).is_ok();
+            told.advance(len); // afterwards: the store takes chunks no faster than they are sent
+            is_wanted
+        })
+    }));
+    while let Some(chunk) = chunks.recv().await {
+        upload.write(chunk).await.map_err(refused)?;
+    }
+    joined(reading).await?;
+    let created = upload.finish().await.map_err(refused)?;
+    Ok((digests, created.into()))
 }
 
 /// Reads an input once, only to say what it is.
@@ -84,14 +185,27 @@ pub(super) async fn digest_blob(
     blob: Blob,
     progress: Arc<dyn Progress>,
 ) -> io::Result<(u64, Digest)> {
-    let Content::File(file) = blob.content else {
-        todo!()
-    };
+    match blob.content {
+        Content::File(file) => digest_file(file, blob.size, progress).await,
+        Content::Remote(remote) => {
+            let digested = digest_remote(remote, blob.size, progress).await;
+            digested.map_err(|error| {
+                io::Error::new(error.source.kind(), format!("{error}: {}", error.source))
+            })
+        }
+    }
+}
+
+async fn digest_file(
+    file: Arc<File>,
+    size: u64,
+    progress: Arc<dyn Progress>,
+) -> io::Result<(u64, Digest)> {
     run_blocking(move || {
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut digester = Digester::new();
         let mut read = 0;
-        let mut file = (&*file).take(blob.size);
+        let mut file = (&*file).take(size);
         loop {
             let len = file.read(&mut buffer)?;
             if len == 0 {
@@ -105,11 +219,42 @@ pub(super) async fn digest_blob(
     .await
 }
 
-async fn joined<T>(
-    task: tokio::task::JoinHandle<Result<T, PublishError>>,
-) -> Result<T, PublishError> {
+/// Reads ahead in pieces, which arrive in any order and are hashed in theirs.
+async fn digest_remote(
+    remote: Arc<dyn Remote>,
+    size: u64,
+    progress: Arc<dyn Progress>,
+) -> Result<(u64, Digest), StoreError> {
+    let mut digester = Digester::new();
+    let mut reading = VecDeque::new();
+    let (mut asked, mut read) = (0, 0);
+    while read < size {
+        while asked < size && reading.len() < REMOTE_READS {
+            let range = ByteRange::new(asked, PIECE_BYTES.min(size - asked));
+            let remote = Arc::clone(&remote);
+            reading.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
+                remote.read(range).await
+            })));
+            asked = range.end();
+        }
+        let Some(next) = reading.pop_front() else {
+            break; // never: more was asked for than was read
+        };
+        let bytes = joined(next).await?;
+        read += bytes.len() as u64;
+        progress.advance(bytes.len() as u64);
+        digester = run_blocking(move || {
+            digester.update(&bytes);
+            digester
+        })
+        .await;
+    }
+    Ok((read, digester.finish()))
+}
+
+async fn joined<T>(task: impl Future<Output = Result<T, tokio::task::JoinError>>) -> T {
     match task.await {
-        Ok(result) => result,
+        Ok(done) => done,
         Err(failed) => std::panic::resume_unwind(failed.into_panic()), // nobody aborts this task
     }
 }
@@ -131,6 +276,7 @@ async fn read_small(
         } else {
             vec![whole]
         };
+        let pieces = pieces.into();
         Ok((bytes.into(), Digests { whole, pieces }))
     })
     .await
@@ -164,7 +310,8 @@ async fn read_large(
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
                 pieces: pieces
                     .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                    .into(),
             };
             read.map(|()| digests)
         })

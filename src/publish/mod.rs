@@ -266,6 +266,16 @@ impl Publisher {
         records::show(&*self.store, id).await
     }
 
+    /// One channel.
+    pub async fn channel(
+        &self,
+        product: &Product,
+        name: &ChannelName,
+    ) -> Result<Channel, PublishError> {
+        let (channel, _tag) = promote::current(&*self.store, product, name).await?;
+        Ok(channel)
+    }
+
     /// All channels, of one product or of all, sorted by product and name.
     pub async fn channels(
         &self,
@@ -293,11 +303,6 @@ impl Publisher {
     fn now(&self) -> Timestamp {
         (self.clock)()
     }
-}
-
-/// The reservation that publishing, promoting and retiring one release share.
-fn scope(id: &ReleaseId) -> String {
-    format!("release {id}")
 }
 
 /// Runs blocking work on the runtime's threads for that.

@@ -5,11 +5,11 @@
 
 use bytes::Bytes;
 
-use super::{Moved, PublishError, Publisher, records, scope};
+use super::{Moved, PublishError, Publisher, records};
 use crate::catalog::{Channel, Pointer};
 use crate::crash;
 use crate::model::{ChannelName, Locator, Product, ReleaseId};
-use crate::store::{Store, Swapped, Tag};
+use crate::store::{Store, Swapped, Tag, scope_of};
 
 /// How often a lost swap is tried again. Each loss is another promote's success, so that this many in a row is a
 /// machine gone wild, and somebody should look.
@@ -23,7 +23,7 @@ pub(super) async fn promote(
     reason: Option<String>,
 ) -> Result<Moved, PublishError> {
     let store = &*publisher.store;
-    let _reservation = store.reserve(&scope(id)).await?;
+    let _reservation = store.reserve(&scope_of(id)).await?;
     let pointer = checked_pointer(store, id).await?;
     for _ in 0..SWAP_ATTEMPTS_MAX {
         let current = records::channel(store, &id.product, channel).await?;
@@ -78,7 +78,7 @@ pub(super) async fn rollback(
         product: product.clone(),
         version: target.version.clone(),
     };
-    let _reservation = store.reserve(&scope(&id)).await?;
+    let _reservation = store.reserve(&scope_of(&id)).await?;
     let pointer = checked_pointer(store, &id).await?;
     if pointer.sha256 != target.sha256 {
         let (now, then) = (pointer.sha256, target.sha256);
@@ -113,7 +113,8 @@ pub(super) async fn rollback(
     })
 }
 
-async fn current(
+/// See [`Publisher::channel`].
+pub(super) async fn current(
     store: &dyn Store,
     product: &Product,
     name: &ChannelName,

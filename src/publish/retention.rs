@@ -7,11 +7,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
 
-use super::{Damage, Listed, Mode, Pruned, PublishError, Publisher, Retirement, records, scope};
+use super::{Damage, Listed, Mode, Pruned, PublishError, Publisher, Retirement, records};
 use crate::catalog::Channel;
 use crate::crash;
 use crate::model::{Locator, Product, ReleaseId, Version};
-use crate::store::{Created, Entry, Key, Store, Sweep};
+use crate::store::{Created, Entry, Key, Store, Sweep, scope_of};
 
 /// See [`Publisher::retire`].
 pub(super) async fn retire(
@@ -20,7 +20,7 @@ pub(super) async fn retire(
     reason: String,
 ) -> Result<Retirement, PublishError> {
     let store = &*publisher.store;
-    let _reservation = store.reserve(&scope(id)).await?;
+    let _reservation = store.reserve(&scope_of(id)).await?;
     if let Some(retirement) = records::retirement(store, id).await? {
         remove_artifacts(store, id).await?;
         return Ok(retirement);
@@ -193,7 +193,7 @@ async fn remove_litter(
     // Only looking needs no reservation, and must work on a store that cannot be written.
     let _reservation = match mode {
         Mode::DryRun => None,
-        Mode::Commit => match store.try_reserve(&scope(id)).await? {
+        Mode::Commit => match store.try_reserve(&scope_of(id)).await? {
             Some(reservation) => Some(reservation),
             None => return Ok(()),
         },

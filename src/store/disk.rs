@@ -18,8 +18,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{
-    Blob, Content, Created, Document, Entry, Key, Reservation, Store, StoreError, Swapped, Sweep,
-    Tag, Upload, tag_of,
+    Blob, Content, Created, Document, Entry, Facts, Key, Reservation, Store, StoreError, Swapped,
+    Sweep, Tag, Upload, tag_of,
 };
 use crate::crash;
 
@@ -326,9 +326,9 @@ impl Store for DirectoryStore {
         .await
     }
 
-    async fn create(&self, key: &Key, size: u64) -> Result<Box<dyn Upload>, StoreError> {
+    async fn create(&self, key: &Key, facts: &Facts) -> Result<Box<dyn Upload>, StoreError> {
         let staging = self.staging().await?;
-        let upload = upload::DirectoryUpload::new(self.clone(), staging, key.clone(), size);
+        let upload = upload::DirectoryUpload::new(self.clone(), staging, key.clone(), facts.size);
         Ok(Box::new(upload))
     }
 

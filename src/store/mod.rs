@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{ByteRange, Digest, Locator};
+use crate::model::{ByteRange, Digest, Locator, PIECE_BYTES, ReleaseId};
 
 pub mod disk;
 mod mapping;
@@ -45,6 +45,20 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What is reserved to write this object: the folder of its release, see [`scope_of`], or the folder it is in.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        let ends = self.0.match_indices('/').map(|(at, _)| at);
+        let end = ends.take(3).last().unwrap_or_default();
+        &self.0[..end]
+    }
+}
+
+/// What is reserved to publish, promote or retire a release.
+#[must_use]
+pub fn scope_of(release: &ReleaseId) -> String {
+    format!("artifacts/{}/{}", release.product, release.version)
 }
 
 impl std::fmt::Display for Key {
@@ -119,6 +133,52 @@ pub trait Remote: Send + Sync + Debug {
     async fn read(&self, range: ByteRange) -> Result<Bytes, StoreError>;
 }
 
+/// What is known of an object before it is written. A remote store wants all of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its media type, for a store that answers requests itself.
+    pub content_type: Option<String>,
+    /// Its digests.
+    pub digests: Option<Digests>,
+}
+
+impl Facts {
+    /// Nothing but the size.
+    #[must_use]
+    pub fn of_size(size: u64) -> Self {
+        Self {
+            size,
+            content_type: None,
+            digests: None,
+        }
+    }
+}
+
+/// The digests of an object's bytes. Cloning is cheap.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Digests {
+    /// Of all of them.
+    pub whole: Digest,
+    /// Of each [`PIECE_BYTES`].
+    pub pieces: Arc<[Digest]>,
+}
+
+impl Digests {
+    /// Whether `bytes` are what begins at the piece `first`. Hashes them.
+    #[must_use]
+    pub fn has(&self, first: usize, bytes: &[u8]) -> bool {
+        let piece_bytes = usize::try_from(PIECE_BYTES).unwrap_or(usize::MAX);
+        let pieces = self.pieces.get(first..).unwrap_or_default();
+        let chunks = bytes.chunks(piece_bytes);
+        chunks.len() <= pieces.len()
+            && chunks
+                .zip(pieces)
+                .all(|(chunk, piece)| Digest::of(chunk) == *piece)
+    }
+}
+
 /// An immutable object on its way into the store. Dropping it before [`Upload::finish`] leaves nothing visible.
 #[async_trait]
 pub trait Upload: Send {
@@ -130,13 +190,25 @@ pub trait Upload: Send {
 }
 
 /// Keeps other publishers out of one scope until it is dropped. Dies with its process.
-pub trait Reservation: Send + Sync {}
+pub trait Reservation: Send + Sync {
+    /// Whether it still does, and will for some seconds. One in another machine's hands can be lost when that machine
+    /// cannot be reached for long.
+    fn is_held(&self) -> bool {
+        true
+    }
+}
 
 /// A place where bytes live.
 #[async_trait]
 pub trait Store: Send + Sync + Debug {
     /// How messages name this store: a directory's path or a bucket's URL.
     fn describe(&self) -> String;
+
+    /// Whether bytes travel to another machine. Then they are worth being hashed first and sent only when they are not
+    /// there ([`Store::holds`]), and a failed publish keeps what it has sent for the next one.
+    fn is_remote(&self) -> bool {
+        false
+    }
 
     /// The size of an object, `None` when there is none.
     async fn stat(&self, key: &Key) -> Result<Option<u64>, StoreError>;
@@ -147,9 +219,15 @@ pub trait Store: Send + Sync + Debug {
     /// Reads a small object whole, `None` when there is none. One above `size_max` bytes is an error.
     async fn read(&self, key: &Key, size_max: u64) -> Result<Option<Document>, StoreError>;
 
-    /// Starts an immutable object of `size` bytes. Nothing is visible before [`Upload::finish`], which refuses another
-    /// count of bytes.
-    async fn create(&self, key: &Key, size: u64) -> Result<Box<dyn Upload>, StoreError>;
+    /// Whether the object is there with exactly these bytes, as far as the store can say without reading it. A store
+    /// that does not know says no.
+    async fn holds(&self, _key: &Key, _facts: &Facts) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// Starts an immutable object. Nothing is visible before [`Upload::finish`], which refuses another count of bytes
+    /// than announced; a remote store may refuse other bytes too, as invalid data.
+    async fn create(&self, key: &Key, facts: &Facts) -> Result<Box<dyn Upload>, StoreError>;
 
     /// Makes finished uploads durable: all of them together, because thousands of waits for the disk are thousands
     /// of times slower than one. A store whose uploads are durable when they finish has nothing to do here.
@@ -190,8 +268,13 @@ pub trait Store: Send + Sync + Debug {
                 tracing::info!(scope, "waiting for another command that holds {scope}");
                 is_waiting = true;
             }
-            tokio::time::sleep(RESERVE_INTERVAL).await;
+            tokio::time::sleep(self.reserve_interval()).await;
         }
+    }
+
+    /// How often [`Store::reserve`] asks again.
+    fn reserve_interval(&self) -> Duration {
+        RESERVE_INTERVAL
     }
 
     /// Whether the store can be read at all: the question behind `/readyz`.

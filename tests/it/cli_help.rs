@@ -2,11 +2,12 @@
 
 use crate::cli_sandbox::Sandbox;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "init",
     "publish",
     "promote",
     "rollback",
+    "invalidate",
     "releases",
     "show",
     "channels",

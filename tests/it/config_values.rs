@@ -134,19 +134,25 @@ fn every_number_is_accepted_at_its_limits_and_refused_one_past_them() {
         schema::RANGES_MAX,
         schema::OPEN_ARTIFACTS_MAX,
         schema::STORE_READS_MAX,
+        schema::CACHE_MEMORY_BYTES,
+        schema::CACHE_DISK_BYTES,
+        schema::READ_AHEAD_BLOCKS,
     ] {
-        let name = rule.key.strip_prefix("limits.").unwrap();
-        // The head holds the URI; give it room.
-        let room = if name == "uri_bytes_max" {
-            "head_bytes_max = 65536\n"
-        } else {
-            ""
+        let (section, name) = rule.key.split_once('.').unwrap();
+        // What one key asks of another.
+        let room = match name {
+            "uri_bytes_max" => "head_bytes_max = 65536\n",
+            "memory_bytes" => "read_ahead_blocks = 0\n",
+            "read_ahead_blocks" => "memory_bytes = 1073741824\n",
+            "disk_bytes" => "disk_path = \"/cache\"\n",
+            _ => "",
         };
-        let read = |number: usize| file(&format!("[limits]\n{room}{name} = {number}\n"));
-        for edge in [rule.min, rule.default, rule.max] {
+        let read = |number: i128| file(&format!("[{section}]\n{room}{name} = {number}\n"));
+        let (min, max) = (rule.min as i128, rule.max as i128);
+        for edge in [min, rule.default as i128, max] {
             assert!(read(edge).is_ok(), "{name} = {edge}");
         }
-        for past in [rule.min - 1, rule.max + 1] {
+        for past in [min - 1, max + 1] {
             let refusal = read(past).unwrap_err().join("\n");
             assert!(
                 refusal.contains(&format!("`{}` is {past}", rule.key)),
@@ -165,6 +171,9 @@ fn every_duration_is_accepted_at_its_limits_and_refused_one_step_past_them() {
         schema::HEAD_READ_TIMEOUT,
         schema::IDLE_TIMEOUT,
         schema::WRITE_STALL_TIMEOUT,
+        schema::STORE_STALE_MAX,
+        schema::REQUEST_TIMEOUT,
+        schema::CDN_TIMEOUT,
         schema::MAX_AGE,
         schema::STALE_WHILE_REVALIDATE,
         schema::STALE_IF_ERROR,
@@ -239,7 +248,10 @@ fn a_key_in_the_wrong_place_is_told_its_right_one() {
             "[limits]\nfoo = 1",
             "`headwater config show` lists all of them",
         ),
-        ("[zzz]", "there are [store], [server], [limits], [channels]"),
+        (
+            "[zzz]",
+            "there are [store], [cache], [cdn], [server], [limits], [channels]",
+        ),
     ] {
         let refusal = refusals(text);
         assert!(refusal.contains(wanted), "{text}: {refusal}");

@@ -96,6 +96,20 @@ mod wire_paths;
 /// R14, R16: one range.
 mod wire_ranges;
 
+// S3.
+/// What only a bucket can get wrong.
+mod store_s3;
+/// The two servers and the proxy that the tests of S3 stand on.
+mod test_servers;
+
+// The purge.
+/// A channel's move and its purge, end to end with `headwater edge`.
+mod cdn_edge;
+/// What every failure of a purge says, against a control plane that answers by a script.
+mod cdn_failures;
+/// The same adapter against CloudFront by others.
+mod cdn_moto;
+
 // The edge.
 /// CloudFront's invalidation API, driven by its own SDK.
 mod edge_api;

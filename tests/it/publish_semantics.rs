@@ -468,7 +468,7 @@ async fn prune_leaves_a_publish_that_is_under_way_alone() {
     let path = engineer.stored("artifacts/agent/1.0/a");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, "half").unwrap();
-    let reservation = engineer.store.reserve("release agent 1.0").await.unwrap();
+    let reservation = engineer.store.reserve("artifacts/agent/1.0").await.unwrap();
     let pruned = engineer.publisher.prune(0, Mode::Commit).await.unwrap();
     assert!(pruned.litter.is_empty() && path.exists());
     drop(reservation);

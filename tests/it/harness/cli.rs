@@ -17,7 +17,12 @@ pub fn command(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(executable());
     command.args(args).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HEADWATER_") {
+        let text = name.to_string_lossy().to_ascii_uppercase();
+        if ["HEADWATER_", "AWS_"]
+            .iter()
+            .any(|own| text.starts_with(own))
+            || text.ends_with("_PROXY")
+        {
             command.env_remove(name);
         }
     }

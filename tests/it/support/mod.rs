@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use headwater::model::{ArtifactName, ChannelName, Locator, Product, ReleaseId, Version};
 use headwater::store::disk::DirectoryStore;
-use headwater::store::{Created, Key, Store};
+use headwater::store::{Created, Facts, Key, Store};
 
+pub mod bucket;
 pub mod command;
 pub mod engineer;
 pub mod mount;
@@ -41,7 +42,10 @@ pub fn directory_store() -> (tempfile::TempDir, Arc<DirectoryStore>) {
 
 /// Uploads an artifact in chunks of `chunk_bytes` and makes it durable.
 pub async fn upload(store: &dyn Store, key: &Key, bytes: &[u8], chunk_bytes: usize) -> Created {
-    let mut upload = store.create(key, bytes.len() as u64).await.unwrap();
+    let mut upload = store
+        .create(key, &Facts::of_size(bytes.len() as u64))
+        .await
+        .unwrap();
     for chunk in bytes.chunks(chunk_bytes) {
         upload.write(Bytes::copy_from_slice(chunk)).await.unwrap();
     }

@@ -1,0 +1,388 @@
+//! A channel moves, and every POP serves it: the purge end to end with `headwater edge`, whose invalidation API keeps
+//! CloudFront's documented rules (idempotent references, quotas, delays).
+//!
+//! Owns what devices behind POPs see before and after, and that a repeat is the same purge. What a failure says stands
+//! in `cdn_failures.rs`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cli_sandbox::until;
+use crate::edge_cli::{Edge, asked};
+use crate::harness::aws;
+use crate::harness::cli::{self, Ran};
+use crate::harness::origin::{Origin, Setup, StoreDir};
+use crate::harness::wire::{self, Response};
+
+/// The built-in distribution of `headwater edge`.
+pub const DISTRIBUTION: &str = "EDFDVBD6EXAMPLE";
+
+/// Invalidations take effect before they are answered.
+const AT_ONCE: &str = "[desk]\ninvalidation_effective_median = \"0s\"\ninvalidation_effective_p95 = \"0s\"\n\
+                       invalidation_completed_median = \"0s\"\ninvalidation_completed_p95 = \"0s\"\n";
+
+/// They stay in progress for the whole test.
+const NEVER: &str = "[desk]\ninvalidation_effective_median = \"1h\"\ninvalidation_effective_p95 = \"1h\"\n\
+                     invalidation_completed_median = \"1h\"\ninvalidation_completed_p95 = \"1h\"\n";
+
+const DOCUMENT: &str = "/channels/agent/stable.json";
+const REDIRECT: &str = "/channels/agent/stable/tool";
+const OTHER: &str = "/channels/agent/beta.json";
+const OLD_BYTES: &str = "/artifacts/agent/1.0.0/tool";
+const HIT: &str = "Hit from cloudfront";
+
+/// A store with `agent` 1.0.0 in `stable` and `beta`, and 1.1.0 in no channel.
+pub fn two_releases() -> Arc<StoreDir> {
+    let store = StoreDir::empty();
+    let old: [(&str, &[u8]); 2] = [("tool", b"old"), ("notes", b"old notes")];
+    let new: [(&str, &[u8]); 2] = [("tool", b"new"), ("notes", b"new notes")];
+    store.publish("1.0.0", &old, Some("stable"));
+    store.publish("1.1.0", &new, None);
+    store.commands().promote("agent", "1.0.0", "beta");
+    store
+}
+
+/// Runs a command of the store whose AWS endpoint is `endpoint`.
+pub fn run(store: &StoreDir, endpoint: &str, arguments: &[&str]) -> Ran {
+    let mut command = cli::command(arguments);
+    let output = command
+        .arg("--store")
+        .arg(store.path())
+        .envs(aws::environment(endpoint))
+        .output()
+        .unwrap();
+    Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// An origin and an edge in front of it.
+struct Desk {
+    store: Arc<StoreDir>,
+    origin: Origin,
+    edge: Edge,
+}
+
+impl Desk {
+    fn new(config: &str, pops: &str) -> Self {
+        Self::with_origin(Setup::new(), config, pops)
+    }
+
+    fn with_origin(setup: Setup, config: &str, pops: &str) -> Self {
+        let store = two_releases();
+        let origin = setup.store(&store).start();
+        let edge = Edge::start(origin.data, config, &["--pops", pops]);
+        Self {
+            store,
+            origin,
+            edge,
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let endpoint = format!("http://{}", self.edge.address);
+        run(&self.store, &endpoint, arguments)
+    }
+
+    /// The same with the edge's distribution and `--json`.
+    #[track_caller]
+    fn told(&self, arguments: &[&str]) -> Value {
+        let flags = ["--distribution-id", DISTRIBUTION, "--json"];
+        self.run(&[arguments, &flags].concat()).ok().json()
+    }
+
+    fn at(&self, pop: usize, target: &str) -> Response {
+        self.edge.get(target, &format!("X-Edge-Pop: {pop}\r\n"))
+    }
+
+    /// Which version a device behind this POP is told of: by the document, and by the redirect.
+    #[track_caller]
+    fn versions(&self, pop: usize) -> (String, String) {
+        let document = self.at(pop, DOCUMENT);
+        assert_eq!(document.status, 200);
+        let document: Value = serde_json::from_slice(&document.body).unwrap();
+        let redirect = self.at(pop, REDIRECT);
+        assert_eq!(redirect.status, 302);
+        let location = redirect.need("location").split('/').nth(3).unwrap();
+        let version = document["release"]["version"].as_str().unwrap();
+        (version.to_owned(), location.to_owned())
+    }
+
+    #[track_caller]
+    fn assert_all(&self, pops: usize, version: &str) {
+        for pop in 0..pops {
+            let expected = (version.to_owned(), version.to_owned());
+            assert_eq!(self.versions(pop), expected, "POP {pop}");
+        }
+    }
+
+    /// The ids of all invalidations so far.
+    fn invalidations(&self) -> Vec<String> {
+        let target = format!("/2020-05-31/distribution/{DISTRIBUTION}/invalidation");
+        let list = wire::get(self.edge.address, &target, "");
+        let text = String::from_utf8(list.body).unwrap();
+        let ids = text.split("<Id>").skip(1);
+        ids.map(|rest| rest.split('<').next().unwrap().to_owned())
+            .collect()
+    }
+}
+
+const PROMOTE: [&str; 5] = ["promote", "agent", "1.1.0", "--to", "stable"];
+
+#[test]
+fn after_a_promote_every_pop_serves_the_new_channel_and_keeps_all_else() {
+    let desk = Desk::new(AT_ONCE, "3");
+    desk.assert_all(3, "1.0.0");
+    for pop in 0..3 {
+        for target in [OTHER, OLD_BYTES] {
+            desk.at(pop, target);
+            assert_eq!(desk.at(pop, target).need("x-cache"), HIT);
+        }
+    }
+    // Somebody asks the origin all the time, so that it has just looked at the channel when that moves: a purge that
+    // did not wait for it would fetch the old document again and keep it for half a minute.
+    let is_over = AtomicBool::new(false);
+    let origin = desk.origin.data;
+    let told = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                for target in [DOCUMENT, REDIRECT] {
+                    wire::get(origin, target, "");
+                }
+            }
+        });
+        let told = desk.told(&[&PROMOTE[..], &["--wait"]].concat());
+        is_over.store(true, Ordering::Relaxed);
+        told
+    });
+    desk.assert_all(3, "1.1.0");
+    for pop in 0..3 {
+        for target in [OTHER, OLD_BYTES] {
+            assert_eq!(desk.at(pop, target).need("x-cache"), HIT, "{target}");
+        }
+    }
+    assert_eq!(asked(&desk.origin, OLD_BYTES), 1);
+    assert_eq!(
+        (&told["revision"], &told["changed"]),
+        (&2.into(), &true.into())
+    );
+    let purge = &told["purge"];
+    assert_eq!(purge["distribution_id"], DISTRIBUTION);
+    assert_eq!(purge["status"], "Completed");
+    assert_eq!(
+        purge["paths"],
+        serde_json::json!([DOCUMENT, "/channels/agent/stable/*"])
+    );
+    assert_eq!(desk.invalidations(), [purge["id"].as_str().unwrap()]);
+    let reference = purge["reference"].as_str().unwrap();
+    assert!(
+        reference.starts_with("headwater/agent/stable/2/"),
+        "{reference}"
+    );
+}
+
+#[test]
+fn without_a_purge_a_pop_serves_the_old_channel_until_its_lifetime_ends() {
+    let lifetimes = "[server]\ndrain_delay = \"0s\"\n[channels]\nmax_age = \"5s\"\nstale_while_revalidate = \"0s\"\n";
+    let desk = Desk::with_origin(Setup::new().config(lifetimes), AT_ONCE, "1");
+    desk.assert_all(1, "1.0.0");
+    let before = desk.run(&[&PROMOTE[..], &["--json"]].concat()).ok().json();
+    assert_eq!(before.get("purge"), None, "{before}");
+    let mut stale = 0;
+    until("the new channel is served", || {
+        let document = desk.at(0, DOCUMENT);
+        let body: Value = serde_json::from_slice(&document.body).unwrap();
+        if body["release"]["version"] == "1.1.0" {
+            return Some(());
+        }
+        stale += 1;
+        let age: u64 = document.field("age").unwrap_or("0").parse().unwrap();
+        assert!(age <= 5, "{age}");
+        None
+    });
+    assert!(stale > 0, "it was never stale: a purge would be of no use");
+    assert!(desk.invalidations().is_empty());
+}
+
+#[test]
+fn a_repeat_is_the_same_purge_and_waits_for_it_where_the_first_did_not() {
+    let config = "[desk]\ninvalidation_effective_median = \"1s\"\ninvalidation_effective_p95 = \"1s\"\n\
+                  invalidation_completed_median = \"3s\"\ninvalidation_completed_p95 = \"3s\"\n";
+    let desk = Desk::new(config, "3");
+    desk.assert_all(3, "1.0.0");
+    let first = desk.told(&PROMOTE);
+    let asked = Instant::now();
+    assert_eq!(first["purge"]["status"], "InProgress");
+    let repeat = desk.told(&[&PROMOTE[..], &["--wait"]].concat());
+    assert!(
+        asked.elapsed() >= Duration::from_secs(2),
+        "{:?}",
+        asked.elapsed()
+    );
+    desk.assert_all(3, "1.1.0");
+    assert_eq!(repeat["changed"], false);
+    assert_eq!(repeat["purge"]["status"], "Completed");
+    let by_hand = desk.told(&["invalidate", "agent", "stable", "--wait"]);
+    for other in [&repeat["purge"], &by_hand] {
+        for member in ["id", "reference", "paths", "created_at"] {
+            assert_eq!(other[member], first["purge"][member], "{member}");
+        }
+    }
+    assert_eq!(desk.invalidations().len(), 1);
+    // Only who says so gets a new one.
+    let again = desk.told(&["invalidate", "agent", "stable", "--again"]);
+    assert_ne!(again["id"], first["purge"]["id"]);
+    assert_eq!(again["paths"], first["purge"]["paths"]);
+    assert_eq!(desk.invalidations().len(), 2);
+}
+
+#[test]
+fn publish_and_rollback_purge_too_and_each_move_has_a_purge_of_its_own() {
+    let desk = Desk::new(AT_ONCE, "1");
+    desk.assert_all(1, "1.0.0");
+    let input = tempfile::tempdir().unwrap();
+    let tool = input.path().join("tool");
+    std::fs::write(&tool, b"newest").unwrap();
+    let path = tool.to_str().unwrap();
+    let told = desk.told(&["publish", "agent", "1.2.0", path, "--channel", "stable"]);
+    desk.assert_all(1, "1.2.0");
+    assert_eq!(told["purge"]["status"], "Completed");
+    assert_eq!(told["channel"]["revision"], 2);
+    // The release before had a second name.
+    assert_eq!(told["purge"]["paths"][1], "/channels/agent/stable/*");
+    let back = desk.told(&["rollback", "agent", "--channel", "stable"]);
+    desk.assert_all(1, "1.0.0");
+    assert_ne!(back["purge"]["id"], told["purge"]["id"]);
+    assert_eq!(desk.invalidations().len(), 2);
+    // Without a channel nothing changes that an edge has.
+    std::fs::write(&tool, b"unpromoted").unwrap();
+    let told = desk.told(&["publish", "agent", "1.3.0", path]);
+    assert_eq!(told.get("purge"), None);
+    assert_eq!(desk.invalidations().len(), 2);
+}
+
+#[test]
+fn a_channel_of_one_name_takes_no_wildcard() {
+    let desk = Desk::new(AT_ONCE, "1");
+    for version in ["1", "2"] {
+        let files: [(&str, &[u8]); 1] = [("only", version.as_bytes())];
+        desk.store.publish(version, &files, None);
+        let told = desk.told(&["promote", "agent", version, "--to", "lonely"]);
+        let expected = ["/channels/agent/lonely.json", "/channels/agent/lonely/only"];
+        assert_eq!(told["purge"]["paths"], serde_json::json!(expected));
+    }
+}
+
+#[test]
+fn a_retired_release_is_purged_by_hand_alone() {
+    let desk = Desk::new(AT_ONCE, "2");
+    desk.store.publish("0.9.0", &[("tool", b"oldest")], None);
+    const BYTES: &str = "/artifacts/agent/0.9.0/tool";
+    for pop in 0..2 {
+        desk.at(pop, BYTES);
+        assert_eq!(desk.at(pop, BYTES).need("x-cache"), HIT);
+    }
+    let told = desk.told(&["retire", "agent", "0.9.0", "--reason", "leaks the key"]);
+    assert_eq!(
+        (&told["purge"]["status"], &told["purge"]["paths"]),
+        (&"none".into(), &serde_json::json!([]))
+    );
+    assert!(desk.invalidations().is_empty(), "nobody was asked");
+    assert_eq!(desk.at(0, BYTES).status, 200, "the published bytes, still");
+    // The origin may know for a moment what it knew.
+    until("the origin has noticed", || {
+        (wire::get(desk.origin.data, BYTES, "").status == 404).then_some(())
+    });
+    let told = desk.told(&["invalidate", "--release", "agent", "0.9.0", "--wait"]);
+    assert_eq!(
+        told["paths"],
+        serde_json::json!(["/artifacts/agent/0.9.0/*"])
+    );
+    for pop in 0..2 {
+        assert_eq!(desk.at(pop, BYTES).status, 404);
+    }
+}
+
+#[test]
+fn a_release_by_tag_and_an_object_by_path_are_what_is_forgotten() {
+    const NOTES: &str = "/artifacts/agent/1.0.0/notes";
+    const NEW: &str = "/artifacts/agent/1.1.0/tool";
+    let desk = Desk::new(AT_ONCE, "1");
+    let caches = || [OLD_BYTES, NOTES, NEW].map(|target| desk.at(0, target).need("x-cache") == HIT);
+    caches();
+    assert_eq!(caches(), [true; 3]);
+    let told = desk.told(&["invalidate", "--path", OLD_BYTES]);
+    assert_eq!(told["paths"], serde_json::json!([OLD_BYTES]));
+    assert_eq!(caches(), [false, true, true]);
+    let told = desk.told(&["invalidate", "--release", "agent", "1.0.0", "--by-tag"]);
+    assert_eq!(told["paths"], serde_json::json!(["#release:agent/1.0.0"]));
+    assert_eq!(caches(), [false, false, true]);
+    // By hand each is a new one.
+    desk.told(&["invalidate", "--path", OLD_BYTES]);
+    assert_eq!(desk.invalidations().len(), 3);
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_purged_and_asks_nobody() {
+    let desk = Desk::new(AT_ONCE, "1");
+    let planned = desk.told(&["invalidate", "agent", "stable", "--dry-run"]);
+    assert_eq!(
+        (&planned["status"], &planned["id"]),
+        (&"dry-run".into(), &Value::Null)
+    );
+    assert!(desk.invalidations().is_empty());
+    let sent = desk.told(&["invalidate", "agent", "stable"]);
+    for member in ["paths", "reference", "distribution_id"] {
+        assert_eq!(planned[member], sent[member], "{member}");
+    }
+    let flags = ["--distribution-id", DISTRIBUTION, "--dry-run"];
+    let ran = desk.run(&[&["invalidate", "--path", OLD_BYTES], &flags[..]].concat());
+    assert_eq!(ran.ok().stdout, format!("would purge {OLD_BYTES}\n"));
+}
+
+#[test]
+fn quotas_that_stay_used_up_cost_the_timeout_and_not_the_move() {
+    let desk = Desk::new(NEVER, "1");
+    for version in 0..15 {
+        let version = format!("9.{version}");
+        let told = desk.told(&["invalidate", "--release", "agent", &version]);
+        assert_eq!(told["status"], "InProgress");
+    }
+    let settings = tempfile::tempdir().unwrap();
+    let config = settings.path().join("origin.toml");
+    std::fs::write(&config, "[cdn]\ntimeout = \"2s\"\n").unwrap();
+    let flags = [
+        "--distribution-id",
+        DISTRIBUTION,
+        "--config",
+        config.to_str().unwrap(),
+    ];
+    let ran = desk.run(&[&PROMOTE[..], &flags].concat());
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("TooManyInvalidationsInProgress"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("2s (`cdn.timeout`)"), "{}", ran.stderr);
+    let channel = std::fs::read_to_string(desk.store.path().join("channels/agent/stable.json"));
+    assert!(
+        channel.unwrap().contains("\"1.1.0\""),
+        "the channel has moved"
+    );
+    // One that is accepted, but never done.
+    let one_name = ["invalidate", "--path", OLD_BYTES, "--wait"];
+    let ran = desk.run(&[&one_name[..], &flags].concat());
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("is not complete after 2s"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stdout.contains("is InProgress"), "{}", ran.stdout);
+}

@@ -1,0 +1,608 @@
+//! One bucket of the S3 server: s3s-fs stores the bytes and refuses the writes, this adds what S3 has and it lacks.
+//!
+//! That is: one conditional write at a time, so that a check and the write after it are one; conditions on reads and
+//! deletions; keys of any length, also below another key; checksums of parts; listings of uploads and of parts with
+//! what was uploaded. Only the operations that a store of releases may use are here; all others are refused.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, CommonPrefix,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput,
+    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, GetObjectInput,
+    GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    ListPartsInput, ListPartsOutput, MultipartUpload, Object, Part, PutObjectInput,
+    PutObjectOutput, StreamingBlob, Timestamp, UploadPartInput, UploadPartOutput,
+};
+use s3s::{Body, S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s_fs::FileSystem;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::harness::fixture::sha256_hex;
+use crate::harness::{PATIENCE, poll};
+
+/// Largest part that a client of ours sends at once.
+const BODY_BYTES_MAX: usize = 512 << 20;
+
+/// S3's: every part but the last has this many bytes.
+const PART_BYTES_MIN: u64 = 5 << 20;
+
+/// S3's: entries in one answer of a listing.
+const PAGE_MAX: i32 = 1000;
+
+/// The bucket; clones are the same one.
+#[derive(Clone)]
+pub struct Bucket {
+    name: String,
+    folder: PathBuf,
+    files: Arc<FileSystem>,
+    state: Arc<RwLock<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Held>,
+    uploads: BTreeMap<String, Pending>,
+}
+
+struct Held {
+    tag: ETag,
+    size: u64,
+    sha256: Option<String>,
+    modified: SystemTime,
+}
+
+struct Pending {
+    key: String,
+    started: SystemTime,
+    sha256_needed: bool,
+    parts: BTreeMap<i32, Uploaded>,
+}
+
+struct Uploaded {
+    tag: ETag,
+    size: u64,
+    sha256: Option<String>,
+    received: SystemTime,
+}
+
+/// The name of the file that s3s-fs keeps a key in: always short, never a folder.
+fn file_of(key: &str) -> String {
+    sha256_hex(key.as_bytes())
+}
+
+async fn whole(body: Option<StreamingBlob>) -> S3Result<Bytes> {
+    let body = body.ok_or_else(|| s3_error!(IncompleteBody))?;
+    let stored = Body::from(body).store_all_limited(BODY_BYTES_MAX).await;
+    stored.map_err(|e| s3_error!(IncompleteBody, "{e}"))
+}
+
+fn blob(bytes: Bytes) -> StreamingBlob {
+    StreamingBlob::from(Body::from(bytes))
+}
+
+/// Compares what was announced with what came.
+fn check_sha256(announced: Option<&str>, bytes: &[u8]) -> S3Result<()> {
+    match announced {
+        Some(text) if text != BASE64.encode(sha256_of(bytes)) => Err(s3_error!(BadDigest)),
+        _ => Ok(()),
+    }
+}
+
+fn sha256_of(bytes: &[u8]) -> [u8; 32] {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(bytes).into()
+}
+
+/// RFC 9110 §13.2.2: If-Match first, then If-None-Match.
+fn check_conditions(
+    tag: &ETag,
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+) -> S3Result<()> {
+    if let Some(ETagCondition::ETag(wanted)) = if_match
+        && !tag.strong_cmp(wanted)
+    {
+        return Err(s3_error!(PreconditionFailed));
+    }
+    match if_none_match {
+        Some(ETagCondition::Any) => Err(s3_error!(NotModified)),
+        Some(ETagCondition::ETag(known)) if tag.weak_cmp(known) => Err(s3_error!(NotModified)),
+        _ => Ok(()),
+    }
+}
+
+/// The checksum of an object made of parts: that of the parts' checksums, and their count.
+fn composite(parts: &BTreeMap<i32, Uploaded>) -> Option<String> {
+    let mut sums = Vec::new();
+    for part in parts.values() {
+        sums.extend(BASE64.decode(part.sha256.as_deref()?).ok()?);
+    }
+    let sum = BASE64.encode(sha256_of(&sums));
+    Some(format!("{sum}-{}", parts.len()))
+}
+
+fn size_of(size: u64) -> i64 {
+    i64::try_from(size).expect("a size that fits a disk")
+}
+
+impl Bucket {
+    /// An empty bucket in a folder of its own.
+    pub fn new(root: PathBuf, name: &str) -> Self {
+        let folder = root.join(name);
+        std::fs::create_dir(&folder).unwrap();
+        Self {
+            name: name.to_owned(),
+            folder,
+            files: Arc::new(FileSystem::new(root).unwrap()),
+            state: Arc::default(),
+        }
+    }
+
+    /// What requests call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every key, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        self.peek().objects.keys().cloned().collect()
+    }
+
+    /// The keys of uploads that were neither completed nor aborted.
+    pub fn uploads(&self) -> Vec<String> {
+        let state = self.peek();
+        state.uploads.values().map(|up| up.key.clone()).collect()
+    }
+
+    /// Pretends that every upload began so much earlier.
+    pub fn age_uploads(&self, by: Duration) {
+        let mut state = self.change();
+        for upload in state.uploads.values_mut() {
+            upload.started -= by;
+        }
+    }
+
+    /// The file of an object.
+    pub fn path_of(&self, key: &str) -> PathBuf {
+        self.folder.join(file_of(key))
+    }
+
+    /// Takes an object away as somebody else would.
+    pub fn remove(&self, key: &str) {
+        let removed = self.change().objects.remove(key);
+        assert!(removed.is_some(), "no object `{key}`: {:?}", self.keys());
+    }
+
+    // Tests ask from threads and from runtimes; only polling does for both.
+    fn peek(&self) -> RwLockReadGuard<'_, State> {
+        poll(PATIENCE, "nobody writes", || self.state.try_read().ok())
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, State> {
+        poll(PATIENCE, "nobody reads", || self.state.try_write().ok())
+    }
+
+    fn check(&self, bucket: &str) -> S3Result<()> {
+        if bucket == self.name {
+            Ok(())
+        } else {
+            Err(s3_error!(NoSuchBucket))
+        }
+    }
+}
+
+impl State {
+    fn held(&self, key: &str) -> S3Result<&Held> {
+        self.objects.get(key).ok_or_else(|| s3_error!(NoSuchKey))
+    }
+
+    fn pending(&self, upload: &str, key: &str) -> S3Result<&Pending> {
+        let found = self.uploads.get(upload).filter(|up| up.key == key);
+        found.ok_or_else(|| s3_error!(NoSuchUpload))
+    }
+}
+
+impl Pending {
+    /// What S3 insists on before it puts parts together.
+    fn check(&self, wanted: &[CompletedPart]) -> S3Result<()> {
+        let mut last: Option<(i32, u64)> = None;
+        for part in wanted {
+            let number = part.part_number.ok_or_else(|| s3_error!(MalformedXML))?;
+            let found = self.parts.get(&number);
+            let found = found.ok_or_else(|| s3_error!(InvalidPart, "no part {number}"))?;
+            if let Some((before, size)) = last {
+                if before >= number {
+                    return Err(s3_error!(InvalidPartOrder));
+                }
+                if size < PART_BYTES_MIN {
+                    return Err(s3_error!(EntityTooSmall));
+                }
+            }
+            if part.e_tag.as_ref().map(ETag::value) != Some(found.tag.value()) {
+                return Err(s3_error!(InvalidPart, "another tag for part {number}"));
+            }
+            let sum = part.checksum_sha256.as_ref();
+            if self.sha256_needed && sum.is_none() {
+                return Err(s3_error!(InvalidRequest, "no checksum for part {number}"));
+            }
+            if sum.is_some() && sum != found.sha256.as_ref() {
+                return Err(s3_error!(InvalidPart, "another checksum for {number}"));
+            }
+            last = Some((number, found.size));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl S3 for Bucket {
+    async fn head_bucket(
+        &self,
+        req: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.check(&req.input.bucket)?;
+        self.files.head_bucket(req).await
+    }
+
+    async fn get_object(
+        &self,
+        req: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        self.check(&req.input.bucket)?;
+        let state = self.state.read().await;
+        let held = state.held(&req.input.key)?;
+        let (if_match, if_none) = (&req.input.if_match, &req.input.if_none_match);
+        check_conditions(&held.tag, if_match.as_ref(), if_none.as_ref())?;
+        let (is_part, key) = (req.input.range.is_some(), file_of(&req.input.key));
+        let req = req.map_input(|input| GetObjectInput { key, ..input });
+        let mut response = self.files.get_object(req).await?;
+        let whole = held.sha256.clone();
+        response.output.checksum_sha256 = whole.filter(|_| !is_part);
+        Ok(response)
+    }
+
+    async fn head_object(
+        &self,
+        req: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        self.check(&req.input.bucket)?;
+        let state = self.state.read().await;
+        let held = state.held(&req.input.key)?;
+        let (if_match, if_none) = (&req.input.if_match, &req.input.if_none_match);
+        check_conditions(&held.tag, if_match.as_ref(), if_none.as_ref())?;
+        let key = file_of(&req.input.key);
+        let req = req.map_input(|input| HeadObjectInput { key, ..input });
+        let mut response = self.files.head_object(req).await?;
+        response.output.checksum_sha256.clone_from(&held.sha256);
+        Ok(response)
+    }
+
+    async fn put_object(
+        &self,
+        mut req: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        self.check(&req.input.bucket)?;
+        let bytes = whole(req.input.body.take()).await?;
+        check_sha256(req.input.checksum_sha256.as_deref(), &bytes)?;
+        let (size, sha256) = (bytes.len() as u64, req.input.checksum_sha256.clone());
+        let key = std::mem::take(&mut req.input.key);
+        let req = req.map_input(|input| PutObjectInput {
+            key: file_of(&key),
+            body: Some(blob(bytes)),
+            ..input
+        });
+        let mut state = self.state.write().await;
+        let response = self.files.put_object(req).await?;
+        let tag = response.output.e_tag.clone();
+        let held = Held {
+            tag: tag.expect("s3s-fs names what it wrote"),
+            size,
+            sha256,
+            modified: SystemTime::now(),
+        };
+        state.objects.insert(key, held);
+        Ok(response)
+    }
+
+    async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.check(&req.input.bucket)?;
+        let mut state = self.state.write().await;
+        if let Some(condition) = &req.input.if_match {
+            let held = state.held(&req.input.key)?;
+            check_conditions(&held.tag, Some(condition), None)?;
+        }
+        if state.objects.remove(&req.input.key).is_none() {
+            return Ok(S3Response::new(DeleteObjectOutput::default()));
+        }
+        let key = file_of(&req.input.key);
+        let req = req.map_input(|input| DeleteObjectInput { key, ..input });
+        self.files.delete_object(req).await
+    }
+
+    async fn delete_objects(
+        &self,
+        req: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        self.check(&req.input.bucket)?;
+        let mut state = self.state.write().await;
+        let mut deleted = Vec::new();
+        for object in &req.input.delete.objects {
+            if state.objects.remove(&object.key).is_some() {
+                std::fs::remove_file(self.path_of(&object.key)).map_err(S3Error::internal_error)?;
+            }
+            deleted.push(DeletedObject {
+                key: Some(object.key.clone()),
+                ..DeletedObject::default()
+            });
+        }
+        let is_quiet = req.input.delete.quiet.unwrap_or(false);
+        Ok(S3Response::new(DeleteObjectsOutput {
+            deleted: (!is_quiet).then_some(deleted),
+            ..DeleteObjectsOutput::default()
+        }))
+    }
+
+    async fn list_objects_v2(
+        &self,
+        req: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        self.check(&req.input.bucket)?;
+        let input = req.input;
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let after = input.continuation_token.as_ref();
+        let after = after.or(input.start_after.as_ref());
+        let max = usize::try_from(input.max_keys.unwrap_or(PAGE_MAX).clamp(0, PAGE_MAX)).unwrap();
+        let state = self.state.read().await;
+        let (mut contents, mut prefixes) = (Vec::new(), Vec::<String>::new());
+        let (mut last, mut is_truncated) = (None, false);
+        let found = state.objects.range(prefix.clone()..);
+        for (key, held) in found.take_while(|(key, _)| key.starts_with(&prefix)) {
+            let rest = &key[prefix.len()..];
+            let cut = input.delimiter.as_deref().and_then(|delimiter| {
+                let at = rest.find(delimiter)?;
+                Some(key[..prefix.len() + at + delimiter.len()].to_owned())
+            });
+            let entry = cut.as_ref().unwrap_or(key);
+            if after.is_some_and(|after| entry <= after) || prefixes.last() == Some(entry) {
+                continue;
+            }
+            if contents.len() + prefixes.len() == max {
+                is_truncated = true;
+                break;
+            }
+            last = Some(entry.clone());
+            match cut {
+                Some(folder) => prefixes.push(folder),
+                None => contents.push(Object {
+                    key: Some(key.clone()),
+                    size: Some(size_of(held.size)),
+                    e_tag: Some(held.tag.clone()),
+                    last_modified: Some(held.modified.into()),
+                    ..Object::default()
+                }),
+            }
+        }
+        let count = contents.len() + prefixes.len();
+        let prefixes = prefixes.into_iter().map(|prefix| CommonPrefix {
+            prefix: Some(prefix),
+        });
+        Ok(S3Response::new(ListObjectsV2Output {
+            key_count: Some(i32::try_from(count).unwrap()),
+            max_keys: input.max_keys.or(Some(PAGE_MAX)),
+            is_truncated: Some(is_truncated),
+            next_continuation_token: last.filter(|_| is_truncated),
+            contents: Some(contents),
+            common_prefixes: Some(prefixes.collect()),
+            continuation_token: input.continuation_token,
+            delimiter: input.delimiter,
+            name: Some(input.bucket),
+            prefix: input.prefix,
+            start_after: input.start_after,
+            ..ListObjectsV2Output::default()
+        }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        mut req: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.check(&req.input.bucket)?;
+        let algorithm = req.input.checksum_algorithm.as_ref();
+        let sha256_needed = algorithm.is_some_and(|a| a.as_str() == ChecksumAlgorithm::SHA256);
+        let key = std::mem::take(&mut req.input.key);
+        let req = req.map_input(|input| CreateMultipartUploadInput {
+            key: file_of(&key),
+            ..input
+        });
+        let mut state = self.state.write().await;
+        let mut response = self.files.create_multipart_upload(req).await?;
+        let upload = response.output.upload_id.clone();
+        let pending = Pending {
+            key: key.clone(),
+            started: SystemTime::now(),
+            sha256_needed,
+            parts: BTreeMap::new(),
+        };
+        let upload = upload.expect("s3s-fs names uploads");
+        state.uploads.insert(upload, pending);
+        response.output.key = Some(key);
+        Ok(response)
+    }
+
+    async fn upload_part(
+        &self,
+        mut req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        self.check(&req.input.bucket)?;
+        let bytes = whole(req.input.body.take()).await?;
+        check_sha256(req.input.checksum_sha256.as_deref(), &bytes)?;
+        let (size, sha256) = (bytes.len() as u64, req.input.checksum_sha256.clone());
+        let (number, upload) = (req.input.part_number, req.input.upload_id.clone());
+        let pending = self.state.read().await;
+        let needed = pending.pending(&upload, &req.input.key)?.sha256_needed;
+        drop(pending);
+        if needed && sha256.is_none() {
+            return Err(s3_error!(InvalidRequest, "no checksum for part {number}"));
+        }
+        let req = req.map_input(|input| UploadPartInput {
+            key: file_of(&input.key),
+            body: Some(blob(bytes)),
+            ..input
+        });
+        let mut response = self.files.upload_part(req).await?;
+        response.output.checksum_sha256.clone_from(&sha256);
+        let tag = response.output.e_tag.clone();
+        let part = Uploaded {
+            tag: tag.expect("s3s-fs names what it wrote"),
+            size,
+            sha256,
+            received: SystemTime::now(),
+        };
+        let mut state = self.state.write().await;
+        let upload = state.uploads.get_mut(&upload);
+        let upload = upload.ok_or_else(|| s3_error!(NoSuchUpload))?;
+        upload.parts.insert(number, part);
+        Ok(response)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        req: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        self.check(&req.input.bucket)?;
+        let (key, upload) = (req.input.key.clone(), req.input.upload_id.clone());
+        let mut state = self.state.write().await;
+        let pending = state.pending(&upload, &key)?;
+        let parts = req.input.multipart_upload.as_ref();
+        let parts = parts.and_then(|list| list.parts.clone());
+        pending.check(&parts.unwrap_or_default())?;
+        let size = pending.parts.values().map(|part| part.size).sum();
+        let sha256 = composite(&pending.parts);
+        let req = req.map_input(|input| CompleteMultipartUploadInput {
+            key: file_of(&key),
+            ..input
+        });
+        let response = self.files.complete_multipart_upload(req).await?;
+        let mut output = response.output;
+        if let Some(later) = output.future.take() {
+            output = later.await?;
+        }
+        let held = Held {
+            tag: output.e_tag.clone().expect("s3s-fs names what it wrote"),
+            size,
+            sha256: sha256.clone(),
+            modified: SystemTime::now(),
+        };
+        state.uploads.remove(&upload);
+        state.objects.insert(key.clone(), held);
+        output.key = Some(key);
+        output.checksum_sha256 = sha256;
+        Ok(S3Response::new(output))
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        req: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.check(&req.input.bucket)?;
+        let mut state = self.state.write().await;
+        state.pending(&req.input.upload_id, &req.input.key)?;
+        state.uploads.remove(&req.input.upload_id);
+        let key = file_of(&req.input.key);
+        let req = req.map_input(|input| AbortMultipartUploadInput { key, ..input });
+        self.files.abort_multipart_upload(req).await
+    }
+
+    async fn list_parts(
+        &self,
+        req: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
+        self.check(&req.input.bucket)?;
+        let input = req.input;
+        let state = self.state.read().await;
+        let pending = state.pending(&input.upload_id, &input.key)?;
+        let after = input.part_number_marker.unwrap_or(0);
+        let max = input.max_parts.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let mut parts: Vec<Part> = pending
+            .parts
+            .range(after + 1..)
+            .map(|(number, part)| Part {
+                part_number: Some(*number),
+                e_tag: Some(part.tag.clone()),
+                size: Some(size_of(part.size)),
+                checksum_sha256: part.sha256.clone(),
+                last_modified: Some(part.received.into()),
+                ..Part::default()
+            })
+            .collect();
+        let is_truncated = parts.len() > usize::try_from(max).unwrap();
+        parts.truncate(usize::try_from(max).unwrap());
+        Ok(S3Response::new(ListPartsOutput {
+            next_part_number_marker: parts.last().and_then(|part| part.part_number),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(input.upload_id),
+            max_parts: Some(max),
+            is_truncated: Some(is_truncated),
+            parts: Some(parts),
+            ..ListPartsOutput::default()
+        }))
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        self.check(&req.input.bucket)?;
+        let input = req.input;
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let after = (
+            input.key_marker.clone().unwrap_or_default(),
+            input.upload_id_marker.clone().unwrap_or_default(),
+        );
+        let max = input.max_uploads.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let state = self.state.read().await;
+        let mut found: Vec<(&str, &str, Timestamp)> = state
+            .uploads
+            .iter()
+            .filter(|(_, upload)| upload.key.starts_with(&prefix))
+            .map(|(id, up)| (up.key.as_str(), id.as_str(), up.started.into()))
+            .filter(|(key, id, _)| (*key, *id) > (after.0.as_str(), after.1.as_str()))
+            .collect();
+        found.sort_by_key(|(key, id, _)| (*key, *id));
+        let is_truncated = found.len() > usize::try_from(max).unwrap();
+        found.truncate(usize::try_from(max).unwrap());
+        let last = found.last().filter(|_| is_truncated);
+        let uploads = found.iter().map(|(key, id, started)| MultipartUpload {
+            key: Some((*key).to_owned()),
+            upload_id: Some((*id).to_owned()),
+            initiated: Some(started.clone()),
+            ..MultipartUpload::default()
+        });
+        Ok(S3Response::new(ListMultipartUploadsOutput {
+            next_key_marker: last.map(|(key, ..)| (*key).to_owned()),
+            next_upload_id_marker: last.map(|(_, id, _)| (*id).to_owned()),
+            uploads: Some(uploads.collect()),
+            is_truncated: Some(is_truncated),
+            max_uploads: Some(max),
+            bucket: Some(input.bucket),
+            prefix: input.prefix,
+            key_marker: input.key_marker,
+            upload_id_marker: input.upload_id_marker,
+            ..ListMultipartUploadsOutput::default()
+        }))
+    }
+}
