@@ -16,7 +16,7 @@ use crate::model::{Product, ReleaseId, Version};
 The release document stays, and the version can never be published again. A release that a channel names is refused \
 (exit code 3).
 With --json: {product, version, retired_at, reason}, and with a distribution `purge`, which is empty: no channel names \
-the release, so that no URL changes what it says, and the edge is not told anything. Copies of the release that an edge \
+the release, so that no channel document and no redirect changes, and the edge is not told anything. Copies of the release that an edge \
 still has are the published bytes; `headwater invalidate --release` takes those away too.
 
 Examples:

@@ -386,3 +386,44 @@ fn quotas_that_stay_used_up_cost_the_timeout_and_not_the_move() {
     );
     assert!(ran.stdout.contains("is InProgress"), "{}", ran.stdout);
 }
+
+#[test]
+fn the_configuration_names_edge_endpoint_and_wait_and_a_flag_overrides_it() {
+    let desk = Desk::new(NEVER, "1");
+    let settings = tempfile::tempdir().unwrap();
+    let config = settings.path().join("origin.toml");
+    let endpoint = format!("http://{}", desk.edge.address);
+    let text = format!(
+        "[cdn]\ndistribution_id = \"{DISTRIBUTION}\"\nendpoint_url = \"{endpoint}\"\nwait = true\ntimeout = \"1s\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let flags = ["--config", config.to_str().unwrap(), "--json"];
+    let elsewhere = "http://127.0.0.1:9";
+    let ran = run(&desk.store, elsewhere, &[&PROMOTE[..], &flags].concat());
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    let expected = "the channel has moved and the edge was told, but has not said that it is done";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    let told = ran.json();
+    assert_eq!(told["purge"]["status"], "InProgress");
+    assert_eq!(
+        desk.invalidations(),
+        [told["purge"]["id"].as_str().unwrap()]
+    );
+    let repeat = [&PROMOTE[..], &flags, &["--no-wait"]].concat();
+    let repeat = run(&desk.store, elsewhere, &repeat).ok().json();
+    assert_eq!(repeat["purge"]["id"], told["purge"]["id"]);
+    assert_eq!(repeat["purge"]["status"], "InProgress");
+    // For people it is one line more.
+    let repeat = [&PROMOTE[..], &flags[..2], &["--no-wait"]].concat();
+    let said = run(&desk.store, elsewhere, &repeat).ok().stdout;
+    let id = told["purge"]["id"].as_str().unwrap();
+    let line = said.lines().nth(1).unwrap();
+    assert!(
+        line.starts_with(&format!("purge {id} is InProgress, asked for at 2")),
+        "{said}"
+    );
+    assert!(
+        line.ends_with(": /channels/agent/stable.json /channels/agent/stable/*"),
+        "{said}"
+    );
+}
