@@ -1,5 +1,7 @@
 //! `headwater retire`: takes a release's bytes away for good.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -63,8 +65,16 @@ struct Retired<'a> {
 
 impl Report for Retired<'_> {
     fn to_text(&self) -> String {
-        let purged = self.purge.as_ref().map(Purge::describe).unwrap_or_default();
-        format!("retired {} {}\n{purged}", self.product, self.version)
+        let (product, version) = (self.product, self.version);
+        let mut text = format!("retired {product} {version}\n");
+        if let Some(purge) = &self.purge {
+            text.push_str(&purge.describe());
+            let _ = writeln!(
+                text,
+                "`headwater invalidate --release {product} {version}` takes what edges still have of it"
+            );
+        }
+        text
     }
 }
 
