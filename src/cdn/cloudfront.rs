@@ -280,92 +280,102 @@ mod tests {
         CloudFront::new(&config, "E1".to_owned(), None)
     }
 
+    /// Status, code and message of an answer; a part of the error's text; whether another attempt may succeed.
+    type Refusal = (
+        u16,
+        Option<&'static str>,
+        &'static str,
+        &'static str,
+        Outlook,
+    );
+
+    const REFUSALS: &[Refusal] = &[
+        (
+            400,
+            Some("TooManyInvalidationsInProgress"),
+            "",
+            "busy",
+            Outlook::Soon,
+        ),
+        (
+            400,
+            Some("Throttling"),
+            "Rate exceeded",
+            "busy",
+            Outlook::Soon,
+        ),
+        (429, None, "", "busy", Outlook::Soon),
+        (503, Some("Whatever"), "", "busy", Outlook::Soon),
+        (
+            500,
+            Some("InternalError"),
+            "",
+            "failed with status 500",
+            Outlook::Perhaps,
+        ),
+        (502, None, "", "failed with status 502", Outlook::Perhaps),
+        (
+            404,
+            Some("NoSuchDistribution"),
+            "",
+            "no distribution `E1`",
+            Outlook::Never,
+        ),
+        (404, None, "", "refuses it (status 404)", Outlook::Never),
+        (
+            400,
+            Some("InvalidationBatchAlreadyExists"),
+            "",
+            "used before",
+            Outlook::Never,
+        ),
+        (
+            400,
+            Some("InvalidArgument"),
+            "Your request contains a caller reference that was used for a previous invalidation batch",
+            "used before",
+            Outlook::Never,
+        ),
+        (
+            400,
+            Some("InvalidArgument"),
+            "bad\npath",
+            "(InvalidArgument): bad path",
+            Outlook::Never,
+        ),
+        (
+            413,
+            Some("BatchTooLarge"),
+            "too many",
+            "(BatchTooLarge): too many",
+            Outlook::Never,
+        ),
+        (
+            403,
+            Some("AccessDenied"),
+            "User: x may not",
+            "(AccessDenied): User: x",
+            Outlook::Never,
+        ),
+        (
+            403,
+            Some("SignatureDoesNotMatch"),
+            "sent: TOKEN",
+            "denies it (SignatureDoesNotMatch)",
+            Outlook::Never,
+        ),
+        (
+            403,
+            Some("ExpiredToken"),
+            "TOKEN",
+            "denies it (ExpiredToken)",
+            Outlook::Never,
+        ),
+    ];
+
     #[test]
     fn every_refusal_has_its_kind() {
-        let rows = [
-            (
-                400,
-                Some("TooManyInvalidationsInProgress"),
-                "",
-                "busy",
-                Outlook::Soon,
-            ),
-            (
-                400,
-                Some("Throttling"),
-                "Rate exceeded",
-                "busy",
-                Outlook::Soon,
-            ),
-            (429, None, "", "busy", Outlook::Soon),
-            (503, Some("Whatever"), "", "busy", Outlook::Soon),
-            (
-                500,
-                Some("InternalError"),
-                "",
-                "failed with status 500",
-                Outlook::Perhaps,
-            ),
-            (502, None, "", "failed with status 502", Outlook::Perhaps),
-            (
-                404,
-                Some("NoSuchDistribution"),
-                "",
-                "no distribution `E1`",
-                Outlook::Never,
-            ),
-            (404, None, "", "refuses it (status 404)", Outlook::Never),
-            (
-                400,
-                Some("InvalidationBatchAlreadyExists"),
-                "",
-                "used before",
-                Outlook::Never,
-            ),
-            (
-                400,
-                Some("InvalidArgument"),
-                "Your request contains a caller reference that was used for a previous invalidation batch",
-                "used before",
-                Outlook::Never,
-            ),
-            (
-                400,
-                Some("InvalidArgument"),
-                "bad\npath",
-                "(InvalidArgument): bad path",
-                Outlook::Never,
-            ),
-            (
-                413,
-                Some("BatchTooLarge"),
-                "too many",
-                "(BatchTooLarge): too many",
-                Outlook::Never,
-            ),
-            (
-                403,
-                Some("AccessDenied"),
-                "User: x may not",
-                "(AccessDenied): User: x",
-                Outlook::Never,
-            ),
-            (
-                403,
-                Some("SignatureDoesNotMatch"),
-                "sent: TOKEN",
-                "denies it (SignatureDoesNotMatch)",
-                Outlook::Never,
-            ),
-            (
-                403,
-                Some("ExpiredToken"),
-                "TOKEN",
-                "denies it (ExpiredToken)",
-                Outlook::Never,
-            ),
-        ];
-        for (status, code, message, text, outlook) in rows {
+        for (status, code, message, text, outlook) in REFUSALS.iter().copied() {
             let error = cloudfront().classify(status, code, message);
             assert!(error.to_string().contains(text), "{code:?}: {error}");
             assert!(!error.to_string().contains("TOKEN"), "{error}");

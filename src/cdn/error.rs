@@ -1,6 +1,6 @@
 //! Why an edge was not told, or does not say that it is done.
 //!
-//! Owns the kinds of refusal and which of them are worth another attempt. No value here holds a request, a header or a
+//! Owns the kinds of refusal and which of them are worth another attempt. Never holds a request, a header or a
 //! credential: the SDK's own errors do, and are taken apart in `cloudfront.rs`.
 
 use std::time::Duration;
@@ -110,9 +110,9 @@ pub enum CdnError {
         /// The last one.
         source: EdgeError,
     },
-    /// It was busy for as long as this program may wait.
+    /// It was busy, or silent, for as long as this program may wait.
     #[error("it was not accepted within {}", seconds(*.timeout))]
-    Busy {
+    NotAccepted {
         /// `cdn.timeout`.
         timeout: Duration,
         /// What the last attempt ended with; `None`: it had no answer yet.
@@ -160,7 +160,7 @@ mod tests {
                 "cannot reach http://127.0.0.1:9: connection refused",
             ),
             (
-                CdnError::Busy {
+                CdnError::NotAccepted {
                     timeout,
                     source: Some(busy),
                 },

@@ -1,7 +1,7 @@
 //! `headwater invalidate`: makes an edge forget copies, without moving anything.
 //!
-//! Owns what may be asked for by hand. What it is spelt like is `cdn/purge.rs`'s business, what follows a move by itself
-//! `purge.rs`'s.
+//! Owns what may be asked for by hand. Never spells a path (`cdn/purge.rs` does); what follows a move by itself stands in
+//! `purge.rs`.
 
 use clap::Args;
 

@@ -1,4 +1,5 @@
-//! `headwater promote`: points a channel at a release. Also owns how a channel's move is described.
+//! `headwater promote`: points a channel at a release. Also owns how a channel's move is described and what follows it.
+//! Never tells an edge itself: `purge.rs` does.
 
 use clap::Args;
 use serde::Serialize;
