@@ -102,6 +102,13 @@ impl PurgeSet {
         })
     }
 
+    /// Several sets as one, each item once.
+    #[must_use]
+    pub fn union(sets: impl IntoIterator<Item = Self>) -> Self {
+        let items: BTreeSet<_> = sets.into_iter().flat_map(|set| set.0).collect();
+        Self(items.into_iter().collect())
+    }
+
     /// Whether there is nothing to forget.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -179,7 +179,7 @@ async fn batch(
 }
 
 /// Nothing has moved here, so that this is a failure like any other.
-fn failure(error: CdnError) -> Failure {
+pub(super) fn failure(error: CdnError) -> Failure {
     match &error {
         CdnError::Edge(EdgeError::NoDistribution(_)) => Failure::new(Exit::NotFound, error),
         CdnError::Incomplete { .. } => Failure::new(Exit::Failed, error)

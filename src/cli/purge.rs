@@ -55,6 +55,26 @@ pub(super) struct Target {
     flags: Vec<String>,
 }
 
+impl Target {
+    /// The configuration, and the distribution that a command cannot do without, whose purges it waits for.
+    pub(super) fn needed(
+        distribution_id: Option<String>,
+        context: &Context,
+        store: &StoreArgs,
+    ) -> Result<(Config, Self), Failure> {
+        let arguments = CdnArgs {
+            distribution_id,
+            wait: false,
+            no_wait: false,
+        };
+        let (config, target) = arguments.config(context, store)?;
+        let none = || Failure::new(Exit::Usage, "no distribution is named").with_hint(WAY_OUT);
+        let mut target = target.ok_or_else(none)?;
+        target.patience.until = Until::Completed;
+        Ok((config, target))
+    }
+}
+
 impl CdnArgs {
     /// The configuration, and the distribution that it or a flag names; `None` when there is none.
     pub(super) fn config(
