@@ -17,8 +17,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::edge::policy::invalidation::Item;
 use crate::edge::proxy::api::Control;
-use crate::edge::proxy::engine::{Engine, EngineError, Parameters};
+use crate::edge::proxy::engine::{Engine, EngineError, Parameters, Stats};
 use crate::edge::proxy::face::Face;
 use crate::edge::proxy::log::{self, RecordLog, Writer};
 use crate::edge::proxy::sent::SENT_FILES_MAX;
@@ -203,6 +204,12 @@ impl Edge {
         address.map_err(system("ask for the address of the listener"))
     }
 
+    /// A hold on it for whoever runs it in his own process.
+    #[must_use]
+    pub fn desk(&self) -> Desk {
+        Desk(Arc::clone(&self.engine))
+    }
+
     /// Serves until `shutdown` is cancelled and the drain has ended. Blocks.
     pub fn run(self, shutdown: &CancellationToken) -> Result<(), AssemblyError> {
         let (log, writer) = self.log.unzip();
@@ -233,6 +240,26 @@ impl Edge {
             writer.finish();
         }
         served
+    }
+}
+
+/// An edge of this process, past its API: what it counts, and purges that take effect at once.
+#[derive(Clone)]
+pub struct Desk(Arc<Engine>);
+
+impl Desk {
+    /// What it has counted so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+
+    /// Drops what the paths name, as CloudFront's API spells them; says how many copies that were.
+    #[must_use]
+    pub fn purge(&self, paths: &[String]) -> usize {
+        // What is no path of that API names nothing.
+        let items = paths.iter().filter_map(|path| Item::parse(path).ok());
+        self.0.invalidate(&items.collect::<Vec<_>>())
     }
 }
 

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 
 use super::clock;
 use crate::aws::Session;
-use crate::cdn::{CloudFront, DistributionId, Edge};
+use crate::cdn::{CloudFront, Edge};
 
 /// The control plane of a distribution, with region, credentials and endpoint from the usual places; `endpoint_url`
-/// overrides theirs. Asks nobody yet, but for the region where the instance knows it.
-pub async fn cdn(distribution: DistributionId, endpoint_url: Option<&str>) -> Arc<dyn Edge> {
+/// overrides theirs. Asks nobody yet.
+pub async fn cdn(distribution: String, endpoint_url: Option<&str>) -> Arc<dyn Edge> {
     let session = Session::load(None).await;
     let usual = session.endpoint_url("CLOUDFRONT");
     let endpoint_url = endpoint_url.or(usual.as_deref());

@@ -19,7 +19,7 @@ use aws_sdk_cloudfront::types::{self, InvalidationBatch, Paths};
 use jiff::Timestamp;
 
 use super::error::Cause;
-use super::{Batch, DistributionId, Edge, EdgeError, Invalidation, Reference, Status};
+use super::{Batch, Edge, EdgeError, Invalidation, Reference, Status};
 
 /// CloudFront is one service for the whole world, and its requests are signed for this region. Only without another
 /// one: China's has regions of its own.
@@ -55,18 +55,14 @@ const THROTTLING: [&str; 9] = [
 #[derive(Debug)]
 pub struct CloudFront {
     client: Client,
-    distribution: DistributionId,
+    distribution: String,
     endpoint: String,
 }
 
 impl CloudFront {
     /// Region, credentials and transport come from `config`; `endpoint_url` overrides where it is.
     #[must_use]
-    pub fn new(
-        config: &SdkConfig,
-        distribution: DistributionId,
-        endpoint_url: Option<&str>,
-    ) -> Self {
+    pub fn new(config: &SdkConfig, distribution: String, endpoint_url: Option<&str>) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -165,7 +161,7 @@ impl CloudFront {
 
     async fn fetch(&self, id: &str) -> Result<types::Invalidation, EdgeError> {
         let request = self.client.get_invalidation();
-        let request = request.distribution_id(self.distribution.as_str()).id(id);
+        let request = request.distribution_id(&self.distribution).id(id);
         let answer = request.send().await.map_err(|error| self.refusal(&error))?;
         answer.invalidation.ok_or_else(|| self.empty())
     }
@@ -187,7 +183,7 @@ impl Edge for CloudFront {
             .map_err(|error| self.unbuildable(&error))?;
         let request = self.client.create_invalidation();
         let request = request
-            .distribution_id(self.distribution.as_str())
+            .distribution_id(&self.distribution)
             .invalidation_batch(batch);
         let answer = request.send().await.map_err(|error| self.refusal(&error))?;
         let created = answer.invalidation.ok_or_else(|| self.empty())?;
@@ -201,7 +197,7 @@ impl Edge for CloudFront {
     async fn find(&self, reference: &Reference) -> Result<Option<Invalidation>, EdgeError> {
         let request = self.client.list_invalidations();
         let request = request
-            .distribution_id(self.distribution.as_str())
+            .distribution_id(&self.distribution)
             .max_items(LOOKED_AT_MAX);
         let answer = request.send().await.map_err(|error| self.refusal(&error))?;
         let list = answer.invalidation_list.ok_or_else(|| self.empty())?;
@@ -281,95 +277,105 @@ mod tests {
         let config = SdkConfig::builder()
             .behavior_version(aws_config::BehaviorVersion::latest())
             .build();
-        CloudFront::new(&config, DistributionId::parse("E1").unwrap(), None)
+        CloudFront::new(&config, "E1".to_owned(), None)
     }
+
+    /// Status, code and message of an answer; a part of the error's text; whether another attempt may succeed.
+    type Refusal = (
+        u16,
+        Option<&'static str>,
+        &'static str,
+        &'static str,
+        Outlook,
+    );
+
+    const REFUSALS: &[Refusal] = &[
+        (
+            400,
+            Some("TooManyInvalidationsInProgress"),
+            "",
+            "busy",
+            Outlook::Soon,
+        ),
+        (
+            400,
+            Some("Throttling"),
+            "Rate exceeded",
+            "busy",
+            Outlook::Soon,
+        ),
+        (429, None, "", "busy", Outlook::Soon),
+        (503, Some("Whatever"), "", "busy", Outlook::Soon),
+        (
+            500,
+            Some("InternalError"),
+            "",
+            "failed with status 500",
+            Outlook::Perhaps,
+        ),
+        (502, None, "", "failed with status 502", Outlook::Perhaps),
+        (
+            404,
+            Some("NoSuchDistribution"),
+            "",
+            "no distribution `E1`",
+            Outlook::Never,
+        ),
+        (404, None, "", "refuses it (status 404)", Outlook::Never),
+        (
+            400,
+            Some("InvalidationBatchAlreadyExists"),
+            "",
+            "used before",
+            Outlook::Never,
+        ),
+        (
+            400,
+            Some("InvalidArgument"),
+            "Your request contains a caller reference that was used for a previous invalidation batch",
+            "used before",
+            Outlook::Never,
+        ),
+        (
+            400,
+            Some("InvalidArgument"),
+            "bad\npath",
+            "(InvalidArgument): bad path",
+            Outlook::Never,
+        ),
+        (
+            413,
+            Some("BatchTooLarge"),
+            "too many",
+            "(BatchTooLarge): too many",
+            Outlook::Never,
+        ),
+        (
+            403,
+            Some("AccessDenied"),
+            "User: x may not",
+            "(AccessDenied): User: x",
+            Outlook::Never,
+        ),
+        (
+            403,
+            Some("SignatureDoesNotMatch"),
+            "sent: TOKEN",
+            "denies it (SignatureDoesNotMatch)",
+            Outlook::Never,
+        ),
+        (
+            403,
+            Some("ExpiredToken"),
+            "TOKEN",
+            "denies it (ExpiredToken)",
+            Outlook::Never,
+        ),
+    ];
 
     #[test]
     fn every_refusal_has_its_kind() {
-        let rows = [
-            (
-                400,
-                Some("TooManyInvalidationsInProgress"),
-                "",
-                "busy",
-                Outlook::Soon,
-            ),
-            (
-                400,
-                Some("Throttling"),
-                "Rate exceeded",
-                "busy",
-                Outlook::Soon,
-            ),
-            (429, None, "", "busy", Outlook::Soon),
-            (503, Some("Whatever"), "", "busy", Outlook::Soon),
-            (
-                500,
-                Some("InternalError"),
-                "",
-                "failed with status 500",
-                Outlook::Perhaps,
-            ),
-            (502, None, "", "failed with status 502", Outlook::Perhaps),
-            (
-                404,
-                Some("NoSuchDistribution"),
-                "",
-                "no distribution `E1`",
-                Outlook::Never,
-            ),
-            (404, None, "", "refuses it (status 404)", Outlook::Never),
-            (
-                400,
-                Some("InvalidationBatchAlreadyExists"),
-                "",
-                "used before",
-                Outlook::Never,
-            ),
-            (
-                400,
-                Some("InvalidArgument"),
-                "Your request contains a caller reference that was used for a previous invalidation batch",
-                "used before",
-                Outlook::Never,
-            ),
-            (
-                400,
-                Some("InvalidArgument"),
-                "bad\npath",
-                "(InvalidArgument): bad path",
-                Outlook::Never,
-            ),
-            (
-                413,
-                Some("BatchTooLarge"),
-                "too many",
-                "(BatchTooLarge): too many",
-                Outlook::Never,
-            ),
-            (
-                403,
-                Some("AccessDenied"),
-                "User: x may not",
-                "(AccessDenied): User: x",
-                Outlook::Never,
-            ),
-            (
-                403,
-                Some("SignatureDoesNotMatch"),
-                "sent: TOKEN",
-                "denies it (SignatureDoesNotMatch)",
-                Outlook::Never,
-            ),
-            (
-                403,
-                Some("ExpiredToken"),
-                "TOKEN",
-                "denies it (ExpiredToken)",
-                Outlook::Never,
-            ),
-        ];
-        for (status, code, message, text, outlook) in rows {
+        for (status, code, message, text, outlook) in REFUSALS.iter().copied() {
             let error = cloudfront().classify(status, code, message);
             assert!(error.to_string().contains(text), "{code:?}: {error}");
             assert!(!error.to_string().contains("TOKEN"), "{error}");

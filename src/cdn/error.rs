@@ -1,11 +1,9 @@
 //! Why an edge was not told, or does not say that it is done.
 //!
-//! Owns the kinds of refusal and which of them are worth another attempt. No value here holds a request, a header or a
+//! Owns the kinds of refusal and which of them are worth another attempt. Never holds a request, a header or a
 //! credential: the SDK's own errors do, and are taken apart in `cloudfront.rs`.
 
 use std::time::Duration;
-
-use super::DistributionId;
 
 /// Why one attempt failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -43,7 +41,7 @@ pub enum EdgeError {
     NoCredentials(#[source] Cause),
     /// There is no such distribution, or another account has it.
     #[error("there is no distribution `{0}`")]
-    NoDistribution(DistributionId),
+    NoDistribution(String),
     /// The reference was used before.
     #[error("the reference of this purge was used before")]
     ReferenceUsed,
@@ -112,9 +110,9 @@ pub enum CdnError {
         /// The last one.
         source: EdgeError,
     },
-    /// It was busy for as long as this program may wait.
+    /// It was busy, or silent, for as long as this program may wait.
     #[error("it was not accepted within {}", seconds(*.timeout))]
-    Busy {
+    NotAccepted {
         /// `cdn.timeout`.
         timeout: Duration,
         /// What the last attempt ended with; `None`: it had no answer yet.
@@ -162,7 +160,7 @@ mod tests {
                 "cannot reach http://127.0.0.1:9: connection refused",
             ),
             (
-                CdnError::Busy {
+                CdnError::NotAccepted {
                     timeout,
                     source: Some(busy),
                 },

@@ -68,10 +68,10 @@ pub async fn tell(
         match timeout_at(attempts.deadline, accept(edge, batch)).await {
             Ok(Ok(accepted)) => break accepted,
             Ok(Err(error)) => attempts.pause(error).await?,
-            Err(_late) => attempts.last = attempts.last.take(),
+            Err(_late) => {}
         }
         if attempts.is_over() {
-            return Err(CdnError::Busy {
+            return Err(CdnError::NotAccepted {
                 timeout: patience.timeout,
                 source: attempts.last,
             });
@@ -313,7 +313,7 @@ mod tests {
         let error = edge.tell(60, Until::Completed).await.unwrap_err();
         let timeout = Duration::from_secs(60);
         let source = Some(busy());
-        assert_eq!(error, CdnError::Busy { timeout, source });
+        assert_eq!(error, CdnError::NotAccepted { timeout, source });
         assert!(started.elapsed() >= timeout);
         assert!(
             started.elapsed() < timeout + Duration::from_secs(1),

@@ -1,7 +1,8 @@
 //! `headwater demo`: all of it at work on one machine, in a directory of its own.
 //!
 //! Owns the story: publish, promote, serve, and a device that breaks off half-way, resumes, verifies and asks again.
-//! Every part of it is the real one; only the image is made up.
+//! Every part of it is the real one; only the image is made up. Never puts anything in front of the origin: the story
+//! with an edge is in `demo/edge.rs`.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -18,12 +19,14 @@ use super::output::{Bar, Column, Output, size, table};
 use super::{Context, Failure};
 use crate::assembly::{self, AssemblyError, Origin};
 use crate::catalog::Release;
-use crate::config::{Config, StoreLocation};
+use crate::config::{Channels, Config, StoreLocation};
 use crate::device::{self, Ask, Choice, Client, GetRequest, Patience, Watcher};
 use crate::model::{
     ArtifactName, ChannelName, Locator, NameError, Platform, Product, ReleaseId, Version,
 };
 use crate::publish::{Mode, PublishRequest};
+
+mod edge;
 
 /// Publish, serve, fetch, resume and verify, on this machine and in a minute
 #[derive(Args, Debug)]
@@ -32,17 +35,26 @@ Publishes this program and a made-up image of 64 MiB, starts an origin on free l
 checks the channel, breaks a download off half-way, resumes it, verifies the digest and asks again. Then serves until \
 Ctrl-C. Everything happens in one temporary directory, which is removed at the end.
 
+With --edge, an edge is in front of the origin, and devices at three of its POPs follow a channel: first misses, then \
+hits, a promote without a purge, one with.
+
 Examples:
   headwater demo
-  headwater demo --once")]
+  headwater demo --edge --once")]
 pub(super) struct Typed {
     /// End after the story instead of serving until Ctrl-C
     #[arg(long)]
     once: bool,
+
+    /// Put an edge in front of the origin, and devices at three POPs behind it
+    #[arg(long)]
+    edge: bool,
 }
 
 /// Large enough for a progress bar to be seen, small enough for any temporary directory.
 const IMAGE_BYTES: usize = 64 * 1024 * 1024;
+/// Any number but zero.
+const IMAGE_SEED: u64 = 0x4865_6164_7761_7465;
 const IMAGE: &str = "image.bin";
 const PRODUCT: &str = "demo";
 const CHANNEL: &str = "stable";
@@ -59,7 +71,11 @@ impl Typed {
             .prefix("headwater-demo-")
             .tempdir()
             .map_err(failed("create a temporary directory"))?;
-        let outcome = self.tell(context.output, directory.path(), &stop);
+        let outcome = if self.edge {
+            edge::tell(self.once, context.output, directory.path(), &stop)
+        } else {
+            self.tell(context.output, directory.path(), &stop)
+        };
         // Also after an interruption and an error: the demo leaves nothing behind.
         let removed = directory
             .close()
@@ -88,7 +104,7 @@ impl Typed {
         let Some(release) = assembly::block_on(story)?? else {
             return Ok(End::Interrupted);
         };
-        let origin = Serving::start(&stage)?;
+        let origin = Serving::start(&stage.store, Config::default().channels)?;
         output.result(&format!(
             "origin     listening on {}, admin on {}\n",
             origin.url, origin.admin_url
@@ -173,7 +189,8 @@ impl Stage {
 /// The release engineer: publishes this program and an image, and promotes them.
 async fn publish(stage: &Stage, output: Output) -> Result<Release, Failure> {
     let path = stage.image_path.clone();
-    let made = tokio::task::spawn_blocking(move || make_image(&path)).await;
+    let made = tokio::task::spawn_blocking(move || make_image(&path, IMAGE_BYTES, IMAGE_SEED));
+    let made = made.await;
     made.map_err(io::Error::other)
         .and_then(|made| made)
         .map_err(failed("make an image"))?;
@@ -216,10 +233,10 @@ async fn publish(stage: &Stage, output: Output) -> Result<Release, Failure> {
 }
 
 /// Bytes that no file system or network can compress away, the same in every run.
-fn make_image(path: &Path) -> io::Result<()> {
+fn make_image(path: &Path, bytes: usize, seed: u64) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(1024 * 1024, File::create_new(path)?);
-    let mut state: u64 = 0x4865_6164_7761_7465;
-    for _ in 0..IMAGE_BYTES / 8 {
+    let mut state = seed;
+    for _ in 0..bytes / 8 {
         // xorshift64 (Marsaglia 2003): random enough for a demo and as fast as the disk.
         state ^= state << 13;
         state ^= state >> 7;
@@ -392,19 +409,25 @@ fn requests_table(requests: &[Request]) -> String {
     table(&header, requests.iter().map(cells).chain([last]))
 }
 
-/// The origin, on a thread of its own.
-struct Serving {
-    url: String,
-    admin_url: String,
+/// A server, on a thread of its own.
+struct Running {
     shutdown: CancellationToken,
     thread: Option<std::thread::JoinHandle<Result<(), AssemblyError>>>,
 }
 
+/// The origin.
+struct Serving {
+    url: String,
+    admin_url: String,
+    running: Running,
+}
+
 impl Serving {
-    fn start(stage: &Stage) -> Result<Self, Failure> {
+    fn start(store: &StoreLocation, channels: Channels) -> Result<Self, Failure> {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut config = Config {
-            store: stage.store.clone(),
+            store: store.clone(),
+            channels,
             ..Config::default()
         };
         (config.server.listen, config.server.admin) = (free, free);
@@ -415,17 +438,11 @@ impl Serving {
             format!("http://{}", origin.listen_address()?),
             format!("http://{}", origin.admin_address()?),
         );
-        let shutdown = CancellationToken::new();
-        let until = shutdown.clone();
-        let thread = std::thread::Builder::new()
-            .name("origin".to_owned())
-            .spawn(move || origin.run(&until))
-            .map_err(failed("start the origin's thread"))?;
+        let running = Running::start("origin", move |until| origin.run(until))?;
         Ok(Self {
             url,
             admin_url,
-            shutdown,
-            thread: Some(thread),
+            running,
         })
     }
 
@@ -447,18 +464,40 @@ try        curl {url}/channels/{PRODUCT}/{CHANNEL}.json
         )
     }
 
+    fn stop(self) -> Result<(), Failure> {
+        self.running.stop()
+    }
+}
+
+impl Running {
+    fn start(
+        name: &str,
+        serve: impl FnOnce(&CancellationToken) -> Result<(), AssemblyError> + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let shutdown = CancellationToken::new();
+        let until = shutdown.clone();
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || serve(&until))
+            .map_err(failed("start a server's thread"))?;
+        Ok(Self {
+            shutdown,
+            thread: Some(thread),
+        })
+    }
+
     fn stop(mut self) -> Result<(), Failure> {
         self.shutdown.cancel();
         match self.thread.take().map(std::thread::JoinHandle::join) {
             Some(Ok(served)) => Ok(served?),
-            Some(Err(_panic)) => Err(Failure::new(Exit::Failed, "the origin's thread panicked")),
+            Some(Err(_panic)) => Err(Failure::new(Exit::Failed, "a server's thread panicked")),
             None => Ok(()),
         }
     }
 }
 
 /// Also when the story ends early: the directory that the origin reads is removed next.
-impl Drop for Serving {
+impl Drop for Running {
     fn drop(&mut self) {
         self.shutdown.cancel();
         if let Some(thread) = self.thread.take() {

@@ -1,13 +1,13 @@
 //! `headwater invalidate`: makes an edge forget copies, without moving anything.
 //!
-//! Owns what may be asked for by hand. What it is spelt like is `cdn/purge.rs`'s business, what follows a move by itself
-//! `purge.rs`'s.
+//! Owns what may be asked for by hand. Never spells a path (`cdn/purge.rs` does); what follows a move by itself stands in
+//! `purge.rs`.
 
 use clap::Args;
 
 use super::failure::Exit;
 use super::output::{Form, Report};
-use super::purge::{CdnArgs, Purge, Target, Teller, of_channel, rest};
+use super::purge::{CdnArgs, Purge, Teller, WAY_OUT, of_channel, rest};
 use super::{Context, Failure, StoreArgs};
 use crate::assembly;
 use crate::catalog::Channel;
@@ -101,11 +101,9 @@ enum Asked {
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let config = self.store.config(context)?;
-        let Some(target) = self.cdn.target(&config, &self.store)? else {
-            let text = "no distribution is named";
-            let hint = "`--distribution-id ID` or `cdn.distribution_id` names one";
-            return Err(Failure::new(Exit::Usage, text).with_hint(hint));
+        let (config, target) = self.cdn.config(context, &self.store)?;
+        let Some(target) = target else {
+            return Err(Failure::new(Exit::Usage, "no distribution is named").with_hint(WAY_OUT));
         };
         let (form, is_again, is_dry) = (Form::of(self.json), self.again, self.dry_run);
         let asked = self.asked(&config)?;
@@ -124,8 +122,7 @@ impl Typed {
             if let Some(purge) = &told.purge {
                 context.output.report(form, purge)?;
             }
-            told.failed
-                .map_or(Ok(()), |error| Err(failure(error, &teller.target)))
+            told.failed.map_or(Ok(()), |error| Err(failure(error)))
         })?
     }
 
@@ -182,11 +179,11 @@ async fn batch(
 }
 
 /// Nothing has moved here, so that this is a failure like any other.
-fn failure(error: CdnError, target: &Target) -> Failure {
+pub(super) fn failure(error: CdnError) -> Failure {
     match &error {
         CdnError::Edge(EdgeError::NoDistribution(_)) => Failure::new(Exit::NotFound, error),
         CdnError::Incomplete { .. } => Failure::new(Exit::Failed, error)
-            .with_hint(format!("it goes on by itself at {}", target.distribution())),
+            .with_hint("it goes on by itself; nothing has to be repeated"),
         _ => Failure::new(Exit::Failed, error),
     }
 }

@@ -1,4 +1,5 @@
-//! `headwater promote`: points a channel at a release. Also owns how a channel's move is described.
+//! `headwater promote`: points a channel at a release. Also owns how a channel's move is described and what follows it.
+//! Never tells an edge itself: `purge.rs` does.
 
 use clap::Args;
 use serde::Serialize;
@@ -89,8 +90,7 @@ pub(super) fn describe(channel: &Channel) -> String {
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let config = self.store.config(context)?;
-        let target = self.cdn.target(&config, &self.store)?;
+        let (config, target) = self.cdn.config(context, &self.store)?;
         let publisher = assembly::publisher(&config.store)?;
         let id = ReleaseId {
             product: self.product,

@@ -159,8 +159,7 @@ impl Report for Outcome<'_> {
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let config = self.store.config(context)?;
-        let target_edge = self.cdn.target(&config, &self.store)?;
+        let (config, edge) = self.cdn.config(context, &self.store)?;
         let form = Form::of(self.json);
         let mode = if self.dry_run {
             Mode::DryRun
@@ -185,7 +184,7 @@ impl Typed {
         let progress = bar.clone();
         assembly::block_on(async move {
             let teller = match channel {
-                Some(_) => Teller::open_any(target_edge, context).await,
+                Some(_) => Teller::open_any(edge, context).await,
                 None => None,
             };
             let published = target.publisher.publish(request, progress).await?;

@@ -19,19 +19,22 @@ use crate::catalog::Channel;
 use crate::cdn::purge::SETTLE;
 use crate::cdn::reference::Position;
 use crate::cdn::{
-    Batch, CdnError, Change, DistributionId, Edge, Invalidation, Patience, PurgeSet, Redirects,
-    Reference, Until, tell,
+    Batch, CdnError, Change, Edge, Invalidation, Patience, PurgeSet, Redirects, Reference, Until,
+    tell,
 };
-use crate::config::{CdnKind, Channels, Config};
+use crate::config::{CdnKind, Channels, Config, schema};
 use crate::model::{ArtifactName, ReleaseId};
 use crate::publish::{Moved, Publisher};
 
 /// Which edge is told, as every command that moves a channel is told.
 #[derive(Args, Debug)]
 pub(super) struct CdnArgs {
-    /// The CloudFront distribution to purge [default: `cdn.distribution_id`]
-    #[arg(long, value_name = "ID", value_parser = DistributionId::parse)]
-    distribution_id: Option<DistributionId>,
+    #[arg(
+        long,
+        value_name = "ID",
+        help = "The CloudFront distribution to purge [env: HEADWATER_DISTRIBUTION_ID] [default: `cdn.distribution_id`]"
+    )]
+    distribution_id: Option<String>,
 
     /// Wait until every edge location has purged [default: `cdn.wait`]
     #[arg(long, overrides_with = "no_wait")]
@@ -44,7 +47,7 @@ pub(super) struct CdnArgs {
 
 /// The distribution that a command tells, before anything is done.
 pub(super) struct Target {
-    distribution: DistributionId,
+    distribution: String,
     endpoint_url: Option<String>,
     patience: Patience,
     channels: Channels,
@@ -53,46 +56,74 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Which distribution it is.
-    pub(super) fn distribution(&self) -> &DistributionId {
-        &self.distribution
+    /// The configuration, and the distribution that a command cannot do without, whose purges it waits for.
+    pub(super) fn needed(
+        distribution_id: Option<String>,
+        context: &Context,
+        store: &StoreArgs,
+    ) -> Result<(Config, Self), Failure> {
+        let arguments = CdnArgs {
+            distribution_id,
+            wait: false,
+            no_wait: false,
+        };
+        let (config, target) = arguments.config(context, store)?;
+        let none = || Failure::new(Exit::Usage, "no distribution is named").with_hint(WAY_OUT);
+        let mut target = target.ok_or_else(none)?;
+        target.patience.until = Until::Completed;
+        Ok((config, target))
     }
 }
 
 impl CdnArgs {
-    /// The distribution that flags or configuration name; `None` when there is none.
-    pub(super) fn target(
+    /// The configuration, and the distribution that it or a flag names; `None` when there is none.
+    pub(super) fn config(
         &self,
-        config: &Config,
+        context: &Context,
         store: &StoreArgs,
-    ) -> Result<Option<Target>, Failure> {
-        let usage = |text: String| Failure::new(Exit::Usage, text);
-        let named = match (&self.distribution_id, config.cdn.kind) {
-            (Some(id), _) => Some(id.clone()),
-            (None, CdnKind::None) => None,
-            (None, CdnKind::CloudFront) => {
-                let Some(id) = &config.cdn.distribution_id else {
-                    let text = "`cdn.kind` is \"cloudfront\", and no distribution is named";
-                    return Err(usage(text.to_owned()).with_hint(WAY_OUT));
-                };
-                let id = DistributionId::parse(id);
-                Some(id.map_err(|error| usage(format!("`cdn.distribution_id`: {error}")))?)
-            }
+    ) -> Result<(Config, Option<Target>), Failure> {
+        let wait = match (self.wait, self.no_wait) {
+            (true, _) => Some(("--wait", "true")),
+            (false, true) => Some(("--no-wait", "false")),
+            (false, false) => None,
+        };
+        let (flag, is_awaited) = wait.unzip();
+        let flags = store
+            .flags()
+            .with(
+                schema::CDN_DISTRIBUTION_ID,
+                "--distribution-id",
+                self.distribution_id.clone(),
+            )
+            .with(
+                schema::CDN_WAIT,
+                flag.unwrap_or("--wait"),
+                is_awaited.map(str::to_owned),
+            );
+        let config = context.load(store.config.as_deref(), &flags)?.config;
+        let target = self.target(&config, store)?;
+        Ok((config, target))
+    }
+
+    fn target(&self, config: &Config, store: &StoreArgs) -> Result<Option<Target>, Failure> {
+        let named = match config.cdn.kind {
+            CdnKind::None => None,
+            CdnKind::CloudFront => config.cdn.distribution_id.clone(),
         };
         let Some(distribution) = named else {
-            if self.wait {
-                let text = "`--wait` waits for a purge, and no distribution is named";
-                return Err(usage(text.to_owned()).with_hint(WAY_OUT));
-            }
-            return Ok(None);
+            return if self.wait {
+                let error = "`--wait` waits for a purge, and no distribution is named";
+                Err(Failure::new(Exit::Usage, error).with_hint(WAY_OUT))
+            } else {
+                Ok(None)
+            };
         };
-        let is_awaited = (config.cdn.wait || self.wait) && !self.no_wait;
         Ok(Some(Target {
             distribution,
             endpoint_url: config.cdn.endpoint_url.clone(),
             patience: Patience {
                 timeout: config.cdn.timeout,
-                until: if is_awaited {
+                until: if config.cdn.wait {
                     Until::Completed
                 } else {
                     Until::Accepted
@@ -108,7 +139,7 @@ impl CdnArgs {
             let path = path.as_ref()?;
             Some(path.display().to_string())
         };
-        let id = self.distribution_id.as_ref().map(ToString::to_string);
+        let id = self.distribution_id.clone();
         let flags = [
             ("--store", path(&store.store)),
             ("--config", path(&store.config)),
@@ -123,7 +154,8 @@ impl CdnArgs {
     }
 }
 
-const WAY_OUT: &str = "`--distribution-id ID` or `cdn.distribution_id` names one";
+/// Said to whoever asks for a purge of nothing in particular.
+pub(super) const WAY_OUT: &str = "`--distribution-id ID` or `cdn.distribution_id` names one";
 
 /// A word for a shell.
 fn quoted(word: &str) -> String {
@@ -150,7 +182,7 @@ impl Purge {
     /// A purge of which nothing is known but what was to be purged.
     fn unsent(target: &Target, status: &'static str, set: &PurgeSet) -> Self {
         Self {
-            distribution_id: target.distribution.to_string(),
+            distribution_id: target.distribution.clone(),
             id: None,
             status,
             paths: set.paths(),

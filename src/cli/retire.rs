@@ -1,5 +1,7 @@
 //! `headwater retire`: takes a release's bytes away for good.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,7 +18,7 @@ use crate::model::{Product, ReleaseId, Version};
 The release document stays, and the version can never be published again. A release that a channel names is refused \
 (exit code 3).
 With --json: {product, version, retired_at, reason}, and with a distribution `purge`, which is empty: no channel names \
-the release, so that no URL changes what it says, and the edge is not told anything. Copies of the release that an edge \
+the release, so that no channel document and no redirect changes, and the edge is not told anything. Copies of the release that an edge \
 still has are the published bytes; `headwater invalidate --release` takes those away too.
 
 Examples:
@@ -63,15 +65,22 @@ struct Retired<'a> {
 
 impl Report for Retired<'_> {
     fn to_text(&self) -> String {
-        let purged = self.purge.as_ref().map(Purge::describe).unwrap_or_default();
-        format!("retired {} {}\n{purged}", self.product, self.version)
+        let (product, version) = (self.product, self.version);
+        let mut text = format!("retired {product} {version}\n");
+        if let Some(purge) = &self.purge {
+            text.push_str(&purge.describe());
+            let _ = writeln!(
+                text,
+                "`headwater invalidate --release {product} {version}` takes what edges still have of it"
+            );
+        }
+        text
     }
 }
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let config = self.store.config(context)?;
-        let target = self.cdn.target(&config, &self.store)?;
+        let (config, target) = self.cdn.config(context, &self.store)?;
         let publisher = assembly::publisher(&config.store)?;
         let id = ReleaseId {
             product: self.product,

@@ -46,8 +46,7 @@ pub(super) struct Typed {
 
 impl Typed {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let config = self.store.config(context)?;
-        let target = self.cdn.target(&config, &self.store)?;
+        let (config, target) = self.cdn.config(context, &self.store)?;
         let publisher = assembly::publisher(&config.store)?;
         let form = Form::of(self.json);
         assembly::block_on(async {

@@ -10,17 +10,20 @@ use serde::Serialize;
 
 use super::failure::Exit;
 use super::output::{Form, Report, printable, size};
+use super::purge::Target;
 use super::{Context, Failure, StoreArgs};
 use crate::assembly;
 use crate::device::through::Pop;
 use crate::model::{Product, Version};
 use crate::publish::{Damage, Verified};
 
+mod cure;
 mod through;
 
 use through::{Breadth, OnStale, Question};
 
 /// Compare what is stored, or what an edge answers, with what was published
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Without --through, what is stored is read and hashed again. Ends with exit code 5 when anything is damaged, and names \
@@ -33,14 +36,18 @@ origin sends, without cookies. URLs of a retired release have to be gone. Ends w
   5  when an answer is wrong, and names the URL and the POP
   1  when a POP cannot be reached, or has a channel that is newer than the store's
   0  also when a copy is only old, as caches may have it for a time; --strict makes that 1
+--invalidate purges exactly the URLs that are wrong or old, waits until that is done everywhere, and asks again: the \
+exit code is that of the second look.
 With --json: {through, urls, pops, requests, bytes, verdicts: {good, stale, newer, unreachable, wrong}, findings: \
-[{url, asked, request, verdict, what, status, bytes, pop, x_cache, age, id, requests: [{request, …}]}], damage}.
+[{url, asked, request, verdict, what, status, bytes, pop, x_cache, age, id, requests: [{request, …}]}], purges, \
+before, damage}; `before` has the findings that were purged.
 
 Examples:
   headwater verify
   headwater verify agent 1.4.2 --json
   headwater verify --through https://updates.example.com
   headwater verify agent --through https://updates.example.com --pops 203.0.113.7 --strict
+  headwater verify agent --through https://updates.example.com --invalidate --distribution-id E2QWRUHEXAMPLE
   headwater verify agent 1.4.2 --through http://127.0.0.1:8090 --pops 0,1,2")]
 pub(super) struct Typed {
     /// Only this product
@@ -67,6 +74,18 @@ pub(super) struct Typed {
     /// End with exit code 1 when a POP still has an old copy
     #[arg(long, requires = "through")]
     strict: bool,
+
+    /// Purge the URLs whose copies are wrong or old, wait for it, and ask again
+    #[arg(long, requires = "through")]
+    invalidate: bool,
+
+    #[arg(
+        long,
+        value_name = "ID",
+        requires = "invalidate",
+        help = "The CloudFront distribution to purge [env: HEADWATER_DISTRIBUTION_ID] [default: `cdn.distribution_id`]"
+    )]
+    distribution_id: Option<String>,
 
     /// Print one JSON document
     #[arg(long)]
@@ -128,7 +147,7 @@ impl Report for Findings<'_> {
 }
 
 impl Typed {
-    fn question<'a>(&'a self, through: &'a str) -> Question<'a> {
+    fn question<'a>(&'a self, through: &'a str, purge: Option<Target>) -> Question<'a> {
         let mut pops = Vec::new();
         for pop in &self.pops {
             if !pops.contains(pop) {
@@ -153,14 +172,22 @@ impl Typed {
             } else {
                 OnStale::Tell
             },
+            purge,
             form: Form::of(self.json),
         }
     }
 
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let config = self.store.config(context)?;
+        let (config, purge) = if self.invalidate {
+            let id = self.distribution_id.clone();
+            let (config, target) = Target::needed(id, context, &self.store)?;
+            (config, Some(target))
+        } else {
+            (self.store.config(context)?, None)
+        };
         if let Some(through) = &self.through {
-            return self.question(through).run(context, &config.store);
+            let question = self.question(through, purge);
+            return question.run(context, &config.store);
         }
         let publisher = assembly::publisher(&config.store)?;
         let bar = context.output.bar();

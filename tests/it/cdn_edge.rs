@@ -15,7 +15,7 @@ use crate::edge_cli::{Edge, asked};
 use crate::harness::aws;
 use crate::harness::cli::{self, Ran};
 use crate::harness::origin::{Origin, Setup, StoreDir};
-use crate::harness::wire::{self, Response};
+use crate::harness::wire::{self, Conn, Response};
 
 /// The built-in distribution of `headwater edge`.
 pub const DISTRIBUTION: &str = "EDFDVBD6EXAMPLE";
@@ -32,6 +32,7 @@ const DOCUMENT: &str = "/channels/agent/stable.json";
 const REDIRECT: &str = "/channels/agent/stable/tool";
 const OTHER: &str = "/channels/agent/beta.json";
 const OLD_BYTES: &str = "/artifacts/agent/1.0.0/tool";
+const RETIRED_BYTES: &str = "/artifacts/agent/0.9.0/tool";
 const HIT: &str = "Hit from cloudfront";
 
 /// A store with `agent` 1.0.0 in `stable` and `beta`, and 1.1.0 in no channel.
@@ -282,10 +283,9 @@ fn a_channel_of_one_name_takes_no_wildcard() {
 fn a_retired_release_is_purged_by_hand_alone() {
     let desk = Desk::new(AT_ONCE, "2");
     desk.store.publish("0.9.0", &[("tool", b"oldest")], None);
-    const BYTES: &str = "/artifacts/agent/0.9.0/tool";
     for pop in 0..2 {
-        desk.at(pop, BYTES);
-        assert_eq!(desk.at(pop, BYTES).need("x-cache"), HIT);
+        desk.at(pop, RETIRED_BYTES);
+        assert_eq!(desk.at(pop, RETIRED_BYTES).need("x-cache"), HIT);
     }
     let told = desk.told(&["retire", "agent", "0.9.0", "--reason", "leaks the key"]);
     assert_eq!(
@@ -293,10 +293,22 @@ fn a_retired_release_is_purged_by_hand_alone() {
         (&"none".into(), &serde_json::json!([]))
     );
     assert!(desk.invalidations().is_empty(), "nobody was asked");
-    assert_eq!(desk.at(0, BYTES).status, 200, "the published bytes, still");
+    let flags = ["--distribution-id", DISTRIBUTION, "--reason", "again"];
+    let said = desk
+        .run(&[&["retire", "agent", "0.9.0"], &flags[..]].concat())
+        .ok()
+        .stdout;
+    let expected = "retired agent 0.9.0\nnothing to purge: no channel names it\n\
+                    `headwater invalidate --release agent 0.9.0` takes what edges still have of it\n";
+    assert_eq!(said, expected);
+    assert_eq!(
+        desk.at(0, RETIRED_BYTES).status,
+        200,
+        "the published bytes, still"
+    );
     // The origin may know for a moment what it knew.
     until("the origin has noticed", || {
-        (wire::get(desk.origin.data, BYTES, "").status == 404).then_some(())
+        (wire::get(desk.origin.data, RETIRED_BYTES, "").status == 404).then_some(())
     });
     let told = desk.told(&["invalidate", "--release", "agent", "0.9.0", "--wait"]);
     assert_eq!(
@@ -304,7 +316,7 @@ fn a_retired_release_is_purged_by_hand_alone() {
         serde_json::json!(["/artifacts/agent/0.9.0/*"])
     );
     for pop in 0..2 {
-        assert_eq!(desk.at(pop, BYTES).status, 404);
+        assert_eq!(desk.at(pop, RETIRED_BYTES).status, 404);
     }
 }
 
@@ -343,6 +355,34 @@ fn a_dry_run_says_what_would_be_purged_and_asks_nobody() {
     let flags = ["--distribution-id", DISTRIBUTION, "--dry-run"];
     let ran = desk.run(&[&["invalidate", "--path", OLD_BYTES], &flags[..]].concat());
     assert_eq!(ran.ok().stdout, format!("would purge {OLD_BYTES}\n"));
+}
+
+#[test]
+fn quotas_that_are_used_up_for_a_while_only_delay_the_purge() {
+    let config = "[desk]\ninvalidation_effective_median = \"0s\"\ninvalidation_effective_p95 = \"0s\"\n\
+                  invalidation_completed_median = \"5s\"\ninvalidation_completed_p95 = \"5s\"\n";
+    let desk = Desk::new(config, "1");
+    desk.assert_all(1, "1.0.0");
+    let paths: String = (0..15).map(|n| format!("<Path>/{n}/*</Path>")).collect();
+    let body = format!(
+        "<InvalidationBatch xmlns=\"http://cloudfront.amazonaws.com/doc/2020-05-31/\"><Paths><Quantity>15</Quantity>\
+         <Items>{paths}</Items></Paths><CallerReference>all wildcards</CallerReference></InvalidationBatch>"
+    );
+    let mut conn = Conn::open(desk.edge.address);
+    conn.send(format!(
+        "POST /2020-05-31/distribution/{DISTRIBUTION}/invalidation HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert_eq!(conn.response("POST").status, 201);
+    let since = Instant::now();
+    let told = desk.told(&PROMOTE);
+    assert_eq!(told["purge"]["status"], "InProgress");
+    let waited = since.elapsed();
+    assert!(
+        waited > Duration::from_millis(4_500),
+        "no room before that: {waited:?}"
+    );
+    desk.assert_all(1, "1.1.0");
 }
 
 #[test]
@@ -385,4 +425,45 @@ fn quotas_that_stay_used_up_cost_the_timeout_and_not_the_move() {
         ran.stderr
     );
     assert!(ran.stdout.contains("is InProgress"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_configuration_names_edge_endpoint_and_wait_and_a_flag_overrides_it() {
+    let desk = Desk::new(NEVER, "1");
+    let settings = tempfile::tempdir().unwrap();
+    let config = settings.path().join("origin.toml");
+    let endpoint = format!("http://{}", desk.edge.address);
+    let text = format!(
+        "[cdn]\ndistribution_id = \"{DISTRIBUTION}\"\nendpoint_url = \"{endpoint}\"\nwait = true\ntimeout = \"1s\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let flags = ["--config", config.to_str().unwrap(), "--json"];
+    let elsewhere = "http://127.0.0.1:9";
+    let ran = run(&desk.store, elsewhere, &[&PROMOTE[..], &flags].concat());
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    let expected = "the channel has moved and the edge was told, but has not said that it is done";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    let told = ran.json();
+    assert_eq!(told["purge"]["status"], "InProgress");
+    assert_eq!(
+        desk.invalidations(),
+        [told["purge"]["id"].as_str().unwrap()]
+    );
+    let repeat = [&PROMOTE[..], &flags, &["--no-wait"]].concat();
+    let repeat = run(&desk.store, elsewhere, &repeat).ok().json();
+    assert_eq!(repeat["purge"]["id"], told["purge"]["id"]);
+    assert_eq!(repeat["purge"]["status"], "InProgress");
+    // For people it is one line more.
+    let repeat = [&PROMOTE[..], &flags[..2], &["--no-wait"]].concat();
+    let said = run(&desk.store, elsewhere, &repeat).ok().stdout;
+    let id = told["purge"]["id"].as_str().unwrap();
+    let line = said.lines().nth(1).unwrap();
+    assert!(
+        line.starts_with(&format!("purge {id} is InProgress, asked for at 2")),
+        "{said}"
+    );
+    assert!(
+        line.ends_with(": /channels/agent/stable.json /channels/agent/stable/*"),
+        "{said}"
+    );
 }

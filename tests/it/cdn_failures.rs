@@ -148,18 +148,26 @@ fn an_edge_that_is_not_there_does_not_undo_the_move_and_the_message_repeats_the_
 }
 
 #[test]
-fn a_control_plane_that_is_busy_is_asked_the_same_again() {
-    let codes = [
-        "TooManyInvalidationsInProgress",
-        "Throttling",
-        "TooManyInvalidationsInProgress",
+fn a_control_plane_that_is_busy_or_breaks_off_is_asked_the_same_again() {
+    let busy = || {
+        refused(
+            "400 Bad Request",
+            "TooManyInvalidationsInProgress",
+            "not now",
+        )
+    };
+    let script = [
+        busy(),
+        refused("400 Bad Request", "Throttling", "Rate exceeded"),
+        // Whether it was accepted, nobody can know.
+        vec![Step::Close],
+        busy(),
     ];
     let count = AtomicUsize::new(0);
     let busy = Upstream::start(move |_seen: &Seen| {
-        match codes.get(count.fetch_add(1, Ordering::Relaxed)) {
-            Some(code) => refused("400 Bad Request", code, "not now"),
-            None => xml("201 Created", &invalidation("I1", "InProgress", "r")),
-        }
+        let step = script.get(count.fetch_add(1, Ordering::Relaxed));
+        let accepted = || xml("201 Created", &invalidation("I1", "InProgress", "r"));
+        step.cloned().unwrap_or_else(accepted)
     });
     let store = two_releases();
     let ran = run(
@@ -173,7 +181,7 @@ fn a_control_plane_that_is_busy_is_asked_the_same_again() {
         (&"I1".into(), &"InProgress".into())
     );
     let seen = busy.seen();
-    assert_eq!(seen.len(), 4);
+    assert_eq!(seen.len(), 5);
     for one in &seen {
         assert_eq!(one.method, "POST");
         assert_eq!(
@@ -330,6 +338,20 @@ fn no_log_at_any_level_shows_a_credential() {
 }
 
 #[test]
+fn an_edge_that_never_answers_costs_the_timeout() {
+    let silent = Upstream::start(|_: &Seen| vec![Step::Hang]);
+    let store = two_releases();
+    let settings = store.path().join("origin.toml");
+    std::fs::write(&settings, "[cdn]\ntimeout = \"500ms\"\n").unwrap();
+    let flags = ["--config", settings.to_str().unwrap()];
+    let ran = run(&store, &endpoint(&silent), &[&PROMOTE[..], &flags].concat());
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    let expected = "it was not accepted within 500ms (`cdn.timeout`)";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    assert_moved(&store);
+}
+
+#[test]
 fn without_credentials_it_says_so() {
     let store = two_releases();
     let output = cli::command(PROMOTE)
@@ -367,7 +389,7 @@ fn what_makes_no_sense_is_refused_before_anything_moves() {
                 "E/..",
             ],
             2,
-            "up to 64 letters",
+            "letters and digits",
         ),
         (
             &["invalidate", "agent", "stable"],

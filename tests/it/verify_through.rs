@@ -2,18 +2,22 @@
 //!
 //! Owns what a release engineer sees and how the run ends. Every single rule of a verdict is tested beside it.
 
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
 use crate::cli_sandbox::{Ran, Sandbox, until};
 use crate::edge_cli::{Edge, asked};
+use crate::harness::aws;
 use crate::harness::fixture;
 use crate::harness::origin::{Origin, Setup, StoreDir};
-use crate::harness::upstream::{Seen, Step, Upstream};
-use crate::harness::wire;
+use crate::harness::upstream::{Step, Upstream};
+
+mod lies;
+
+use lies::{B, LIES, lying};
 
 const CHANNEL: &str = "/channels/agent/stable.json";
 const A: &str = "/artifacts/agent/1.0.0/a";
@@ -48,6 +52,20 @@ fn await_revision(origin: &Origin, revision: u64) {
         let channel: Value = serde_json::from_slice(&document).unwrap();
         (channel["revision"] == revision).then_some(())
     });
+}
+
+/// Runs it at three POPs with `--invalidate`, told to the edge's own API; the JSON document where there is one.
+fn heal(store: &StoreDir, edge: &Edge, arguments: &[&str]) -> (Ran, Value) {
+    let path = store.path().to_str().unwrap();
+    let through = url(edge.address);
+    let line = ["verify", "--store", path, "--through", &through];
+    let flags = ["--pops", "0,1,2", "--invalidate", "--json"];
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&[&line, &flags[..], arguments].concat());
+    let ran = command.envs(aws::environment(&through)).output();
+    let ran = Ran::of(ran.unwrap());
+    let document = serde_json::from_str(&ran.stdout).unwrap_or(Value::Null);
+    (ran, document)
 }
 
 /// The JSON document, and the exit code.
@@ -91,50 +109,6 @@ fn odd(document: &Value) -> Vec<String> {
             )
         })
         .collect()
-}
-
-/// An edge that passes on what the origin answers, after `twist` had its way with it.
-fn lying(
-    origin: &Origin,
-    twist: impl Fn(&Seen, &mut wire::Response) + Send + Sync + 'static,
-) -> Upstream {
-    let behind = origin.data;
-    Upstream::start(move |seen| {
-        let mut fields = String::new();
-        for (name, value) in &seen.fields {
-            if ["range", "if-range", "if-none-match"].contains(&name.as_str()) {
-                let _ = write!(fields, "{name}: {value}\r\n");
-            }
-        }
-        let mut answer = wire::request(behind, &seen.method, &seen.target, &fields);
-        answer
-            .head
-            .fields
-            .push(("X-Amz-Cf-Pop".into(), "LIE1-P1".into()));
-        twist(seen, &mut answer);
-        vec![Step::Send(printed(&answer))]
-    })
-}
-
-fn printed(answer: &wire::Response) -> Vec<u8> {
-    let mut text = format!("HTTP/1.1 {} -\r\n", answer.head.status);
-    for (name, value) in &answer.head.fields {
-        if !name.eq_ignore_ascii_case("connection") {
-            let _ = write!(text, "{name}: {value}\r\n");
-        }
-    }
-    let mut bytes = (text + "\r\n").into_bytes();
-    bytes.extend_from_slice(&answer.body);
-    bytes
-}
-
-/// Sets a field, or removes it where the value is empty.
-fn set(answer: &mut wire::Response, name: &str, value: &str) {
-    let fields = &mut answer.head.fields;
-    fields.retain(|(it, _)| !it.eq_ignore_ascii_case(name));
-    if !value.is_empty() {
-        fields.push((name.to_owned(), value.to_owned()));
-    }
 }
 
 #[test]
@@ -181,137 +155,6 @@ fn a_good_edge_is_good_at_every_pop_and_costs_the_origin_one_request_for_each_ob
         ran.stdout
     );
 }
-
-/// What an edge does to one kind of answer, and how that is found.
-type Lie = (&'static str, fn(&Seen, &mut wire::Response), &'static str);
-
-const B: &str = "/artifacts/agent/1.0.0/b/c";
-
-fn is_part(seen: &Seen) -> bool {
-    seen.target == B && seen.field("range").is_some()
-}
-
-fn is_whole(seen: &Seen, target: &str) -> bool {
-    let is_plain = seen.field("range").is_none() && seen.field("if-none-match").is_none();
-    seen.target == target && seen.method == "GET" && is_plain
-}
-
-const LIES: &[Lie] = &[
-    (
-        "one byte flipped in the last piece",
-        |seen, answer| {
-            if is_whole(seen, B) {
-                answer.body[2 * fixture::PIECE + 4] ^= 1;
-            }
-        },
-        "wrong /artifacts/agent/1.0.0/b/c whole",
-    ),
-    (
-        "one byte flipped, in parts alone",
-        |seen, answer| {
-            if is_part(seen) {
-                answer.body[0] ^= 1;
-            }
-        },
-        "wrong /artifacts/agent/1.0.0/b/c range",
-    ),
-    (
-        "a weak tag",
-        |seen, answer| {
-            if is_whole(seen, A) {
-                let tag = format!("W/{}", answer.need("etag"));
-                set(answer, "ETag", &tag);
-            }
-        },
-        "wrong /artifacts/agent/1.0.0/a whole",
-    ),
-    (
-        "no tag, in heads alone",
-        |seen, answer| {
-            if seen.target == A && seen.method == "HEAD" {
-                set(answer, "ETag", "");
-            }
-        },
-        "wrong /artifacts/agent/1.0.0/a head",
-    ),
-    (
-        "another part than was asked for",
-        |seen, answer| {
-            if is_part(seen) {
-                let range = format!("bytes 0-4194303/{}", 2 * fixture::PIECE + 5);
-                set(answer, "Content-Range", &range);
-            }
-        },
-        "wrong /artifacts/agent/1.0.0/b/c range",
-    ),
-    (
-        "everything for a part",
-        |seen, answer| {
-            if is_part(seen) {
-                answer.head.status = 200;
-                set(answer, "Content-Range", "");
-            }
-        },
-        "wrong /artifacts/agent/1.0.0/b/c range",
-    ),
-    (
-        "everything for what is there already",
-        |seen, answer| {
-            if seen.target == A && seen.field("if-none-match").is_some() {
-                answer.head.status = 200;
-                set(answer, "Content-Length", "5");
-                answer.body = b"first".to_vec();
-            }
-        },
-        "wrong /artifacts/agent/1.0.0/a conditional",
-    ),
-    (
-        "a cookie",
-        |seen, answer| {
-            if seen.target == CHANNEL {
-                set(answer, "Set-Cookie", "session=1");
-            }
-        },
-        "wrong /channels/agent/stable.json whole",
-    ),
-    (
-        "a shorter life",
-        |seen, answer| {
-            if seen.target.ends_with("/release.json") {
-                set(answer, "Cache-Control", "public, max-age=86400");
-            }
-        },
-        "wrong /artifacts/agent/1.0.0/release.json whole",
-    ),
-    (
-        "a page of its own",
-        |seen, answer| {
-            if is_whole(seen, A) {
-                answer.head.status = 403;
-            }
-        },
-        "wrong /artifacts/agent/1.0.0/a whole",
-    ),
-    (
-        "another document of the same revision",
-        |seen, answer| {
-            if is_whole(seen, CHANNEL) {
-                let at = wire::find(&answer.body, b"\"reason\": null").unwrap();
-                answer.body[at + 10..at + 14].copy_from_slice(b"\"no\"");
-            }
-        },
-        "wrong /channels/agent/stable.json whole",
-    ),
-    (
-        "later",
-        |seen, answer| {
-            if seen.target == A {
-                answer.head.status = 503;
-            }
-        },
-        "unreachable /artifacts/agent/1.0.0/a whole",
-    ),
-];
 
 #[test]
 fn each_lie_of_an_edge_is_found_at_its_url_and_nothing_else_is() {
@@ -388,6 +231,110 @@ fn an_old_channel_at_one_pop_of_three_is_told_and_only_strictly_a_failure() {
     );
 }
 
+/// The built-in distribution, and purges that are over before they are answered.
+const DISTRIBUTION: [&str; 2] = ["--distribution-id", "EDFDVBD6EXAMPLE"];
+const AT_ONCE: &str = "[desk]\ninvalidation_effective_median = \"0s\"\ninvalidation_effective_p95 = \"0s\"\n\
+                       invalidation_completed_median = \"0s\"\ninvalidation_completed_p95 = \"0s\"\n";
+
+#[test]
+fn invalidate_makes_an_old_channel_new_at_every_pop_and_leaves_all_else_cached() {
+    let store = store();
+    let origin = origin(&store);
+    let edge = Edge::start(origin.data, AT_ONCE, &["--pops", "3"]);
+    for pop in 0..3 {
+        for target in [CHANNEL, A] {
+            edge.get(target, &format!("X-Edge-Pop: {pop}\r\n"));
+        }
+    }
+    store.publish("2.0.0", &[("a", b"second")], Some("stable"));
+    await_revision(&origin, 2);
+    let (ran, document) = heal(&store, &edge, &DISTRIBUTION);
+    assert_eq!(
+        (ran.code, odd(&document)),
+        (0, vec![]),
+        "{document:#}{}",
+        ran.stderr
+    );
+    let purges = document["purges"].as_array().unwrap();
+    assert_eq!(purges.len(), 1);
+    assert_eq!(purges[0]["status"], "Completed");
+    assert_eq!(purges[0]["paths"], serde_json::json!([CHANNEL]));
+    let before = document["before"].as_array().unwrap();
+    assert_eq!(before.len(), 3, "{document:#}");
+    assert!(before.iter().all(|it| it["verdict"] == "stale"));
+    let artifact = edge.get(A, "X-Edge-Pop: 1\r\n");
+    assert_eq!(artifact.need("x-cache"), "Hit from cloudfront");
+    // Nothing is wrong any more, so that nothing is purged.
+    let (ran, document) = heal(&store, &edge, &[&DISTRIBUTION[..], &["--strict"]].concat());
+    assert_eq!((ran.code, &document["purges"]), (0, &serde_json::json!([])));
+}
+
+#[test]
+fn invalidate_replaces_a_copy_with_other_bytes_once_the_origin_is_right() {
+    let store = store();
+    let behind = origin(&store);
+    let is_bad = Arc::new(AtomicBool::new(true));
+    let lies = Arc::clone(&is_bad);
+    let bad = lying(&behind, move |seen, answer| {
+        if seen.target == A && lies.load(Ordering::Relaxed) {
+            answer.body[0] ^= 1;
+        }
+    });
+    let edge = Edge::start(bad.address, AT_ONCE, &["--pops", "3"]);
+    let (code, document) = judge(&store, edge.address, &["--pops", "0,1,2"]);
+    assert_eq!(
+        (code, odd(&document)),
+        (5, vec![format!("wrong {A} whole"); 3])
+    );
+    // A purge alone heals nothing while the bytes behind the edge are bad.
+    let (ran, document) = heal(&store, &edge, &DISTRIBUTION);
+    assert_eq!((ran.code, odd(&document).len()), (5, 3), "{}", ran.stderr);
+    is_bad.store(false, Ordering::Relaxed);
+    let (ran, document) = heal(&store, &edge, &DISTRIBUTION);
+    assert_eq!((ran.code, odd(&document)), (0, vec![]), "{document:#}");
+    assert_eq!(document["purges"][0]["paths"], serde_json::json!([A]));
+    assert_eq!(document["before"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_purge_that_fails_is_told_of_beside_what_it_was_for() {
+    let store = store();
+    let origin = origin(&store);
+    let edge = Edge::start(origin.data, AT_ONCE, &["--pops", "3"]);
+    let (ran, _) = heal(&store, &edge, &[]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (2, ""),
+        "no distribution is named"
+    );
+    let elsewhere = ["--distribution-id", "E00000000000"];
+    let (ran, document) = heal(&store, &edge, &elsewhere);
+    assert_eq!(
+        (ran.code, &document["purges"]),
+        (0, &serde_json::json!([])),
+        "{}",
+        ran.stderr
+    );
+    edge.get(CHANNEL, "");
+    store.publish("2.0.0", &[("a", b"second")], Some("stable"));
+    await_revision(&origin, 2);
+    let (ran, document) = heal(&store, &edge, &elsewhere);
+    assert_eq!(
+        (ran.code, &document["purges"][0]["status"]),
+        (4, &"failed".into()),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(document["verdicts"]["stale"], 3, "{document:#}");
+    let (ran, _) = heal(&store, &edge, &[&elsewhere[..], &["--strict"]].concat());
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stderr.contains("and the purge failed: "),
+        "{}",
+        ran.stderr
+    );
+}
+
 #[test]
 fn the_host_stays_that_of_the_url_whichever_pop_is_connected_to() {
     let store = store();
@@ -459,8 +406,8 @@ fn a_pop_that_cannot_be_reached_is_named() {
     let deaf = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     deaf.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
         .unwrap();
-    let dead = deaf.local_addr().unwrap().as_socket().unwrap();
-    let list = format!("{},{dead}", origin.data);
+    let nobody = deaf.local_addr().unwrap().as_socket().unwrap();
+    let list = format!("{},{nobody}", origin.data);
     let ran = verify(
         &store,
         &url(origin.data),
@@ -473,7 +420,7 @@ fn a_pop_that_cannot_be_reached_is_named() {
         ran.stdout
     );
     assert!(
-        ran.stderr.contains(&format!("(asked: {dead})")),
+        ran.stderr.contains(&format!("(asked: {nobody})")),
         "{}",
         ran.stderr
     );
@@ -504,7 +451,12 @@ fn input_that_makes_no_sense_is_refused_before_anything_is_asked() {
         assert_eq!(ran.stdout, "", "{arguments:?}");
     }
     let path = store.path().to_str().unwrap();
-    for flag in [&["--pops", "0"][..], &["--all"], &["--strict"]] {
+    for flag in [
+        &["--pops", "0"][..],
+        &["--all"],
+        &["--strict"],
+        &["--invalidate"],
+    ] {
         let ran = Sandbox::new().run(&[&["verify", "--store", path], flag].concat());
         assert_eq!(ran.code, 2, "{flag:?} without --through");
     }

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::cure::Cure;
 use crate::assembly;
 use crate::cli::failure::Exit;
 use crate::cli::output::{Column, Form, Report, printable, size, table};
+use crate::cli::purge::{Purge, Target};
 use crate::cli::{Context, Failure, or_list_releases};
 use crate::device::through::{
     Answered, Document, Expect, Finding, LookPlan, Object, Pop, Verdict, look,
@@ -33,6 +35,8 @@ pub(super) struct Question<'a> {
     pub(super) version: Option<&'a Version>,
     pub(super) breadth: Breadth,
     pub(super) stale: OnStale,
+    /// Whether, and where, copies are purged that are wrong or old.
+    pub(super) purge: Option<Target>,
     pub(super) form: Form,
 }
 
@@ -72,13 +76,44 @@ impl Question<'_> {
             retries_max: RETRIES_MAX,
             stall_timeout: STALL_TIMEOUT,
         };
-        let bar = context.output.bar();
-        let findings = assembly::block_on(look(&plan, bar.clone()))??;
-        bar.finish();
-        let report = Summary::new(&plan, &findings, &inventory.damage);
-        context.output.report(self.form, &report)?;
-        end(&findings, &inventory.damage, self.stale)
+        assembly::block_on(async {
+            let mut findings = watched_look(&plan, context).await?;
+            let cure = match self.purge {
+                Some(target) => Cure::of(target, &plan, &mut findings, context).await?,
+                None => Cure::default(),
+            };
+            let summary = Summary::new(&plan, &findings, &cure, &inventory.damage);
+            context.output.report(self.form, &summary)?;
+            let ended = end(&findings, &inventory.damage, self.stale);
+            match cure.failed {
+                None => ended,
+                Some(failed) => Err(and(failed, ended)),
+            }
+        })?
     }
+}
+
+/// A purge that failed is told of beside what it was to set right, and alone where nothing else is a failure.
+fn and(purge: Failure, ended: Result<(), Failure>) -> Failure {
+    match ended {
+        Ok(()) => purge,
+        Err(mut ended) => {
+            let purge = format!("and the purge failed: {}", purge.chain());
+            ended.details.push(purge);
+            ended
+        }
+    }
+}
+
+/// With a progress bar.
+pub(super) async fn watched_look(
+    plan: &LookPlan,
+    context: &Context,
+) -> Result<Vec<Finding>, Failure> {
+    let bar = context.output.bar();
+    let findings = look(plan, bar.clone()).await?;
+    bar.finish();
+    Ok(findings)
 }
 
 /// What is asked for: channels, then releases with their artifacts, each in the store's order.
@@ -188,6 +223,10 @@ struct Summary<'a> {
     bytes: u64,
     verdicts: BTreeMap<&'static str, usize>,
     findings: Vec<Row<'a>>,
+    /// What was sent to the edge.
+    purges: &'a [Purge],
+    /// What the purged URLs answered before.
+    before: Vec<Row<'a>>,
     damage: &'a [Damage],
 }
 
@@ -199,6 +238,31 @@ struct Row<'a> {
     #[serde(flatten)]
     worst: Line<'a>,
     requests: Vec<Line<'a>>,
+}
+
+impl<'a> Row<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        Self {
+            url: &finding.url,
+            asked: finding.asked.to_string(),
+            worst: Line::of(finding.worst()),
+            requests: finding.answers.iter().map(Line::of).collect(),
+        }
+    }
+
+    /// Everything that a table has no room for.
+    fn describe(&self) -> String {
+        let Line {
+            request,
+            verdict,
+            what,
+            pop,
+            ..
+        } = &self.worst;
+        let place = place(&self.asked, *pop);
+        let (url, what) = (printable(self.url), printable(what));
+        format!("{verdict}: {url} {place}, {request}: {what}\n")
+    }
 }
 
 /// One request.
@@ -233,7 +297,12 @@ impl<'a> Line<'a> {
 }
 
 impl<'a> Summary<'a> {
-    fn new(plan: &'a LookPlan, findings: &'a [Finding], damage: &'a [Damage]) -> Self {
+    fn new(
+        plan: &'a LookPlan,
+        findings: &'a [Finding],
+        cure: &'a Cure,
+        damage: &'a [Damage],
+    ) -> Self {
         let answers = || findings.iter().flat_map(|finding| &finding.answers);
         let mut verdicts = BTreeMap::new();
         for finding in findings {
@@ -241,12 +310,6 @@ impl<'a> Summary<'a> {
                 .entry(finding.worst().verdict.as_str())
                 .or_default() += 1;
         }
-        let row = |finding: &'a Finding| Row {
-            url: &finding.url,
-            asked: finding.asked.to_string(),
-            worst: Line::of(finding.worst()),
-            requests: finding.answers.iter().map(Line::of).collect(),
-        };
         Self {
             through: &plan.through,
             urls: plan.objects.len(),
@@ -254,7 +317,9 @@ impl<'a> Summary<'a> {
             requests: answers().count(),
             bytes: answers().map(|answer| answer.bytes).sum(),
             verdicts,
-            findings: findings.iter().map(row).collect(),
+            findings: findings.iter().map(Row::of).collect(),
+            purges: &cure.purges,
+            before: cure.before.iter().map(Row::of).collect(),
             damage,
         }
     }
@@ -296,21 +361,13 @@ impl Report for Summary<'_> {
             self.table()
         };
         let odd = |row: &&Row<'_>| row.worst.verdict != Verdict::Good.as_str();
-        for row in self.findings.iter().filter(odd) {
-            let Line {
-                request,
-                verdict,
-                what,
-                ..
-            } = &row.worst;
-            let place = place(&row.asked, row.worst.pop);
-            let _ = writeln!(
-                text,
-                "{verdict}: {} {place}, {request}: {}",
-                printable(row.url),
-                printable(what)
-            );
-        }
+        text.extend(
+            self.before
+                .iter()
+                .map(|row| format!("was {}", row.describe())),
+        );
+        text.extend(self.purges.iter().map(Purge::describe));
+        text.extend(self.findings.iter().filter(odd).map(Row::describe));
         let counts: Vec<_> = self
             .verdicts
             .iter()

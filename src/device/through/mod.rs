@@ -58,8 +58,6 @@ pub struct Finding {
     pub object: usize,
     /// The full URL.
     pub url: String,
-    /// Its path, as a purge names it.
-    pub path: String,
     /// The POP that was asked.
     pub asked: Pop,
     /// Every request, in order; one at least.
@@ -142,15 +140,12 @@ impl Finding {
     }
 }
 
-/// The paths of all URLs that a purge can set right, each once.
+/// The places in the plan of all objects that a purge can set right, in order, each once.
 #[must_use]
-pub fn curable(findings: &[Finding]) -> Vec<String> {
-    let paths: BTreeSet<&String> = findings
-        .iter()
-        .filter(|finding| finding.worst().verdict.is_curable())
-        .map(|finding| &finding.path)
-        .collect();
-    paths.into_iter().cloned().collect()
+pub fn curable(findings: &[Finding]) -> BTreeSet<usize> {
+    let curable = |finding: &&Finding| finding.worst().verdict.is_curable();
+    let findings = findings.iter().filter(curable);
+    findings.map(|finding| finding.object).collect()
 }
 
 /// Asks every POP for every object. A POP that does not answer is a finding like any other; an error is only what makes
@@ -163,7 +158,7 @@ pub async fn look(plan: &LookPlan, watcher: Arc<dyn Watcher>) -> Result<Vec<Find
     let clients = plan
         .pops
         .iter()
-        .map(|pop| pop::client(&plan.through, pop, patience, Arc::clone(&watcher)))
+        .map(|pop| Client::at(&plan.through, pop, patience, Arc::clone(&watcher)))
         .collect::<Result<Vec<_>, _>>()?;
     let each: u64 = plan.objects.iter().map(Object::bytes).sum();
     watcher.start(each * clients.len() as u64, 0);
@@ -189,7 +184,6 @@ async fn ask(client: Client, asked: Pop, number: usize, object: Object) -> Findi
     Finding {
         object: number,
         url: client.url(&object.locator),
-        path: object.locator.to_url_path(),
         asked,
         answers,
     }

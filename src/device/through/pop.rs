@@ -91,26 +91,28 @@ impl fmt::Display for Pop {
     }
 }
 
-/// A client of the server at `through` whose requests reach `pop`.
-pub(super) fn client(
-    through: &str,
-    pop: &Pop,
-    patience: Patience,
-    watcher: Arc<dyn Watcher>,
-) -> Result<Client, DeviceError> {
-    let edge = Edge::parse(through)?;
-    let (instead, name) = match pop {
-        Pop::Nearest => (None, None),
-        Pop::At(authority) => (Some(authority.clone()), None),
-        // Letters, digits, hyphens and underscores are a legal value.
-        Pop::Named(name) => (None, HeaderValue::from_str(name).ok()),
-    };
-    let connector = transport::connector(edge.security(), patience.stall_timeout, instead)?;
-    let to_pop = ToPop {
-        pooled: Pooled::new(connector),
-        name,
-    };
-    Ok(Client::over(Arc::new(to_pop), edge, patience, watcher))
+impl Client {
+    /// A client of the edge at `through` whose requests reach `pop`.
+    pub fn at(
+        through: &str,
+        pop: &Pop,
+        patience: Patience,
+        watcher: Arc<dyn Watcher>,
+    ) -> Result<Self, DeviceError> {
+        let edge = Edge::parse(through)?;
+        let (instead, name) = match pop {
+            Pop::Nearest => (None, None),
+            Pop::At(authority) => (Some(authority.clone()), None),
+            // Letters, digits, hyphens and underscores are a legal value.
+            Pop::Named(name) => (None, HeaderValue::from_str(name).ok()),
+        };
+        let connector = transport::connector(edge.security(), patience.stall_timeout, instead)?;
+        let to_pop = ToPop {
+            pooled: Pooled::new(connector),
+            name,
+        };
+        Ok(Self::over(Arc::new(to_pop), edge, patience, watcher))
+    }
 }
 
 /// Connections to one POP, and the field that chooses it.
