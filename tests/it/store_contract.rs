@@ -260,7 +260,7 @@ async fn settle_together(store: Arc<dyn Store>, count: usize) {
         let (store, some) = (Arc::clone(&store), some.to_vec());
         uploads.spawn(async move {
             for key in &some {
-                let mut upload = store.create(key, 3).await.unwrap();
+                let mut upload = store.create(key, &Facts::of_size(3)).await.unwrap();
                 upload.write(Bytes::from_static(b"abc")).await.unwrap();
                 assert_eq!(upload.finish().await.unwrap(), Created::New);
             }

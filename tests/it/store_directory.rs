@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use headwater::store::disk::DirectoryStore;
-use headwater::store::{Created, Store, Sweep};
+use headwater::store::{Created, Facts, Store, Sweep};
 
 use crate::support::mount::Mount;
 use crate::support::{artifact_key, bytes_of, channel_key, directory_store, upload};
@@ -145,7 +145,10 @@ async fn an_empty_folder_of_a_dead_publish_is_not_in_the_way() {
 #[tokio::test]
 async fn a_dead_publishers_files_are_swept_and_a_live_ones_are_not() {
     let (_folder, store) = directory_store();
-    let mut live = store.create(&artifact_key("a"), 6).await.unwrap();
+    let mut live = store
+        .create(&artifact_key("a"), &Facts::of_size(6))
+        .await
+        .unwrap();
     live.write(Bytes::from("one")).await.unwrap();
     // What SIGKILL leaves: the files, and a lock file that nobody locks.
     let dead = store.path().join(".headwater/tmp/1-0");
@@ -186,7 +189,7 @@ async fn a_full_disk_is_named_and_leaves_nothing() {
     let disk = Mount::tmpfs("1m");
     let store = DirectoryStore::init(disk.path().join("store")).unwrap();
     let key = artifact_key("large");
-    let mut upload = store.create(&key, 4 << 20).await.unwrap();
+    let mut upload = store.create(&key, &Facts::of_size(4 << 20)).await.unwrap();
     let mut result = Ok(());
     for _ in 0..4 {
         result = upload.write(Bytes::from(vec![7; 1 << 20])).await;

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater::store::{Content, Created, Swapped, Sweep};
+use headwater::model::{Digest, PIECE_BYTES};
+use headwater::store::{Content, Created, Digests, Facts, Swapped, Sweep};
 
 use crate::harness::PATIENCE;
 use crate::harness::fixture::{self, sha256_hex};
@@ -48,6 +49,18 @@ on_both_servers!(
     two_machines_share_reservations_and_channels,
 );
 
+/// All that a publisher knows of an artifact but its type.
+fn facts_of(body: &[u8]) -> Facts {
+    let pieces = body.chunks(usize::try_from(PIECE_BYTES).unwrap());
+    Facts {
+        digests: Some(Digests {
+            whole: Digest::of(body),
+            pieces: pieces.map(Digest::of).collect(),
+        }),
+        ..Facts::of_size(body.len() as u64)
+    }
+}
+
 /// Asks again and again; panics when nothing came of it.
 async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
     let asking = async {
@@ -80,7 +93,10 @@ async fn an_upload_in_parts_is_the_sum_of_its_chunks_and_never_replaces(bucket: 
 async fn a_dropped_upload_in_parts_leaves_nothing_visible(bucket: Bucket) {
     let (store, key) = (&*bucket.store, artifact_key("big.img"));
     let body = Bytes::from(fixture::bytes(1, PARTS_BYTES));
-    let mut dropped = store.create(&key, PARTS_BYTES as u64).await.unwrap();
+    let mut dropped = store
+        .create(&key, &Facts::of_size(PARTS_BYTES as u64))
+        .await
+        .unwrap();
     dropped.write(body.slice(..PARTS_BYTES - 1)).await.unwrap();
     drop(dropped);
     assert_eq!(store.stat(&key).await.unwrap(), None);
@@ -92,11 +108,17 @@ async fn a_dropped_upload_in_parts_leaves_nothing_visible(bucket: Bucket) {
 async fn a_live_upload_in_parts_survives_a_sweep(bucket: Bucket) {
     let (store, key) = (&*bucket.store, artifact_key("big.img"));
     let body = Bytes::from(fixture::bytes(1, PARTS_BYTES));
-    let mut upload = store.create(&key, PARTS_BYTES as u64).await.unwrap();
+    let held = store.reserve(key.scope()).await.unwrap();
+    let mut upload = store
+        .create(&key, &Facts::of_size(PARTS_BYTES as u64))
+        .await
+        .unwrap();
     upload.write(body.slice(..12 << 20)).await.unwrap();
     assert_eq!(store.sweep(Sweep::Remove).await.unwrap(), []);
+    assert_eq!(bucket.elsewhere().sweep(Sweep::Remove).await.unwrap(), []);
     upload.write(body.slice(12 << 20..)).await.unwrap();
     assert_eq!(upload.finish().await.unwrap(), Created::New);
+    drop(held);
     assert!(bytes_of(store, &key).await.unwrap() == body);
 }
 
@@ -104,10 +126,20 @@ async fn a_live_upload_in_parts_survives_a_sweep(bucket: Bucket) {
 async fn an_object_says_what_its_url_would(bucket: Bucket) {
     let immutable = "public, max-age=31536000, immutable";
     let small = artifact_key("notes.json");
-    upload(&*bucket.store, &small, b"{}", 2).await;
     let big = artifact_key("big.img");
     let body = fixture::bytes(1, PARTS_BYTES);
-    upload(&*bucket.store, &big, &body, 4 << 20).await;
+    for (key, body, content_type) in [
+        (&small, &b"{}"[..], Some("application/json")),
+        (&big, &body, None),
+    ] {
+        let facts = Facts {
+            content_type: content_type.map(str::to_owned),
+            ..facts_of(body)
+        };
+        let mut upload = bucket.store.create(key, &facts).await.unwrap();
+        upload.write(Bytes::copy_from_slice(body)).await.unwrap();
+        assert_eq!(upload.finish().await.unwrap(), Created::New);
+    }
     let channel = channel_key("stable");
     let swapped = bucket.store.swap(&channel, None, Bytes::from("{}"));
     assert_eq!(swapped.await.unwrap(), Swapped::Done);
@@ -119,9 +151,7 @@ async fn an_object_says_what_its_url_would(bucket: Bucket) {
         assert_eq!(head.status, 200, "{head:?}");
         assert_eq!(head.need("cache-control"), immutable, "{key}");
         assert_eq!(head.need("content-type"), content_type, "{key}");
-        if key == &small {
-            assert_eq!(head.field("x-amz-meta-sha256"), Some(&*digest), "{key}");
-        }
+        assert_eq!(head.field("x-amz-meta-sha256"), Some(&*digest), "{key}");
     }
     let head = bucket.ask("HEAD", &format!("{PREFIX}/{channel}"), b"");
     assert_eq!(head.need("content-type"), "application/json");
@@ -204,22 +234,32 @@ async fn a_bucket_that_is_not_there_is_an_error_of_the_probe() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_abandoned_upload_is_swept_when_it_is_old_and_not_before() {
+async fn an_upload_is_swept_when_nobody_holds_its_release_and_not_before() {
     let bucket = Bucket::in_process();
     let server = bucket.server.as_ref().unwrap();
-    let begun = bucket.ask(
-        "POST",
-        &format!("{PREFIX}/{}?uploads=", artifact_key("big.img")),
-        b"",
-    );
+    let key = artifact_key("big.img");
+    let begun = bucket.ask("POST", &format!("{PREFIX}/{key}?uploads="), b"");
     assert_eq!(begun.status, 200, "{begun:?}");
+    let held = bucket.elsewhere().reserve(key.scope()).await.unwrap();
     assert_eq!(bucket.store.sweep(Sweep::Remove).await.unwrap(), []);
     assert_eq!(server.uploads().len(), 1);
-    server.age_uploads(Duration::from_secs(60 * 86_400));
-    let listed = bucket.store.sweep(Sweep::DryRun).await.unwrap();
-    assert_eq!(listed.len(), 1, "{listed:?}");
+    drop(held);
+    eventually("the reservation is free", async || {
+        bucket
+            .store
+            .try_reserve(key.scope())
+            .await
+            .unwrap()
+            .is_some()
+    })
+    .await;
+    eventually("the reservation is free again", async || {
+        bucket.store.sweep(Sweep::DryRun).await.unwrap().len() == 1
+    })
+    .await;
     assert_eq!(server.uploads().len(), 1);
-    assert_eq!(bucket.store.sweep(Sweep::Remove).await.unwrap(), listed);
+    let removed = bucket.store.sweep(Sweep::Remove).await.unwrap();
+    assert!(removed[0].key.starts_with(key.as_str()), "{removed:?}");
     assert_eq!(server.uploads(), [""; 0]);
 }
 
