@@ -33,14 +33,14 @@ impl Told {
     }
 }
 
-/// Two versions of two files each, one of them in parts.
+/// Two versions of two files each; one of the first goes in parts.
 fn write_input(desk: &Path) {
-    for (version, seed) in [("1.0", 1), ("1.1", 2)] {
+    for (version, image_bytes) in [("1.0", (8 << 20) + 1000), ("1.1", 1000)] {
         let folder = desk.join(version).join("docs");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("read me.txt"), version).unwrap();
-        let image = bytes(seed, (8 << 20) + 1000);
-        std::fs::write(desk.join(version).join("system.img"), image).unwrap();
+        let image = desk.join(version).join("system.img");
+        std::fs::write(image, bytes(1, image_bytes)).unwrap();
     }
 }
 
