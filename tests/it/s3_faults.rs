@@ -17,6 +17,9 @@ use crate::harness::s3::{S3Server, store_url};
 /// More than one part of an upload.
 const BIG_BYTES: usize = (8 << 20) + 12_345;
 
+/// As an instance's role or a single sign-on gives it, beside the key.
+const TOKEN: &str = "token/of/a/session+that/no/output/may/show==";
+
 /// Far more than any command here may take, and less than what a person calls a hang; the machine may be busy.
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -84,6 +87,7 @@ impl Rig {
             .arg(self.desk.path().join("origin.toml"))
             .env("HEADWATER_LOG", level)
             .envs(self.proxy.environment())
+            .env("AWS_SESSION_TOKEN", TOKEN)
             .output()
             .unwrap();
         let took = start.elapsed();
@@ -93,7 +97,7 @@ impl Rig {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        for secret in [SECRET, KEY_ID, "Signature=", "AWS4-HMAC-SHA256"] {
+        for secret in [SECRET, TOKEN, KEY_ID, "Signature=", "AWS4-HMAC-SHA256"] {
             let shows = ran.stdout.contains(secret) || ran.stderr.contains(secret);
             assert!(!shows, "{args:?} shows `{secret}`: {}", ran.stderr);
         }
