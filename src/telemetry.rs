@@ -1,10 +1,15 @@
 //! Where log lines go: standard error, as text for people or as one JSON object a line.
 //!
-//! Owns the subscriber and nothing else. Never touches standard output, which belongs to results.
+//! Owns the subscriber, and which crates may not say all they know. Never touches standard output, which belongs to
+//! results, and never lets a credential through.
 
 use std::io::IsTerminal as _;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The form of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,10 +51,22 @@ pub fn start(directives: &str, format: Format, colours: Colours) -> Result<(), T
         .with_writer(std::io::stderr)
         .with_ansi(colours == Colours::Auto && std::io::stderr().is_terminal());
     let _already_started = match format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Text => builder.finish().with(filter_fn(is_discreet)).try_init(),
+        Format::Json => {
+            let builder = builder.json().flatten_event(true);
+            builder.finish().with(filter_fn(is_discreet)).try_init()
+        }
     };
     Ok(())
+}
+
+/// Below warnings the AWS crates print requests as they are sent, with session tokens and the tokens of roles in their
+/// headers, and key identities. Nobody who asks for `trace` asks for that. Which place gave credentials may be seen.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    !target.starts_with("aws_")
+        || target.starts_with("aws_config::meta")
+        || *metadata.level() <= Level::WARN
 }
 
 /// An error and all its sources in one line, for a log field or a message.
