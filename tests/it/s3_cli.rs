@@ -9,6 +9,7 @@ use crate::cli_sandbox::{Origin, Ran, Sandbox};
 use crate::harness::aws::{KEY_ID, REGION, SECRET};
 use crate::harness::fault::{Fault, FaultProxy, every};
 use crate::harness::s3::S3Server;
+use crate::harness::upstream::{Upstream, ok};
 use crate::harness::{PATIENCE, poll, wire};
 
 /// Runs a command with these variables and no others.
@@ -192,6 +193,29 @@ fn init_says_what_it_could_not_check() {
         ran.stdout
     );
     assert!(ran.stdout.contains("is not known"), "{}", ran.stdout);
+}
+
+#[test]
+fn init_refuses_a_server_that_ignores_conditions() {
+    let bench = Bench::new();
+    let careless = Upstream::start(|seen| match seen.method.as_str() {
+        "PUT" => ok("ETag: \"always-done\"\r\n", b""),
+        "GET" => ok(
+            "",
+            b"<ListBucketResult><Name>releases</Name></ListBucketResult>",
+        ),
+        _ => ok("", b""),
+    });
+    let endpoint = format!("http://{}", careless.address);
+    let ran = bench.run_with(&[("AWS_ENDPOINT_URL", &endpoint)], &["init"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("ignores conditional writes"),
+        "{}",
+        ran.stderr
+    );
+    let last = careless.seen().pop().unwrap();
+    assert_eq!(last.method, "DELETE", "the object is removed all the same");
 }
 
 #[test]

@@ -3,12 +3,9 @@
 //! Each of the usual places is played by a file or a server on loopback; the machine's own are never asked. What the
 //! commands do with the bucket then is the test of `s3_cli`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
-
 use crate::cli_sandbox::Ran;
 use crate::harness::aws::{KEY_ID, REGION, SECRET};
+use crate::harness::upstream::{Step, Upstream, message, ok};
 use crate::s3_cli::{Bench, run};
 
 /// A token that a temporary credential has beside its secret.
@@ -166,44 +163,18 @@ fn a_configured_endpoint_can_be_ignored() {
     assert!(ran.stderr.contains("no region is known"), "{}", ran.stderr);
 }
 
-/// Answers `GET` and `PUT` by path, as the places of roles do, until it is dropped; keeps what was asked.
-struct Place {
-    endpoint: String,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Place {
-    fn new(answers: Vec<(&'static str, String)>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let noted = Arc::clone(&asked);
-        // Ends with the process: it waits for a connection that never comes.
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { continue };
-                let mut head = String::new();
-                let mut lines = BufReader::new(stream.try_clone().unwrap());
-                while !head.ends_with("\r\n\r\n") && lines.read_line(&mut head).unwrap_or(0) > 0 {}
-                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                noted.lock().unwrap().push(head);
-                let body = answers.iter().find(|(name, _)| *name == path);
-                let (status, body) =
-                    body.map_or(("404 Not Found", ""), |(_, body)| ("200 OK", body));
-                let _ = write!(
-                    stream,
-                    "HTTP/1.1 {status}\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\ncontent-length: {}\r\n\
-                     connection: close\r\n\r\n{body}",
-                    body.len()
-                );
-            }
-        });
-        Self { endpoint, asked }
-    }
-
-    fn asked(&self) -> String {
-        self.asked.lock().unwrap().concat()
-    }
+/// A server that gives what the places of roles give, by path.
+fn place(answers: Vec<(&'static str, String)>) -> Upstream {
+    Upstream::start(move |seen| {
+        let found = answers.iter().find(|(path, _)| *path == seen.target);
+        match found {
+            Some((_, body)) => ok(
+                "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n",
+                body.as_bytes(),
+            ),
+            None => vec![Step::Send(message("404 Not Found", "", b""))],
+        }
+    })
 }
 
 /// What a role is given.
@@ -218,11 +189,12 @@ fn role_credentials() -> String {
 #[test]
 fn credentials_come_from_the_role_of_a_container() {
     let bench = Bench::new();
-    let place = Place::new(vec![("/role", role_credentials())]);
-    let (endpoint, role) = (bench.server.endpoint(), format!("{}/role", place.endpoint));
+    let role = place(vec![("/role", role_credentials())]);
+    let endpoint = bench.server.endpoint();
+    let address = format!("http://{}/role", role.address);
     let variables = [
         ("AWS_ENDPOINT_URL", endpoint.as_str()),
-        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &role),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &address),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", TOKEN),
         ("HEADWATER_LOG", "trace"),
     ];
@@ -232,14 +204,16 @@ fn credentials_come_from_the_role_of_a_container() {
         &["init", "--store", "s3://releases"],
     );
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(place.asked().contains(TOKEN), "{}", place.asked());
+    let asked = role.seen();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked[0].field("authorization").as_deref(), Some(TOKEN));
     assert_no_secret(&ran);
 }
 
 #[test]
 fn credentials_and_region_come_from_the_instance() {
     let bench = Bench::new();
-    let place = Place::new(vec![
+    let role = place(vec![
         ("/latest/api/token", TOKEN.to_owned()),
         (
             "/latest/meta-data/iam/security-credentials/",
@@ -251,10 +225,15 @@ fn credentials_and_region_come_from_the_instance() {
         ),
         ("/latest/meta-data/placement/region", "no region".to_owned()),
     ]);
+    let asks_for_region = || {
+        let seen = role.seen();
+        seen.iter().any(|seen| seen.target.ends_with("/region"))
+    };
     let endpoint = bench.server.endpoint();
+    let address = format!("http://{}", role.address);
     let instance = [
         ("AWS_EC2_METADATA_DISABLED", "false"),
-        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", place.endpoint.as_str()),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", address.as_str()),
         ("HEADWATER_LOG", "trace"),
     ];
     let elsewhere = [&instance[..], &[("AWS_ENDPOINT_URL", endpoint.as_str())]].concat();
@@ -265,11 +244,7 @@ fn credentials_and_region_come_from_the_instance() {
     );
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_no_secret(&ran);
-    assert!(
-        !place.asked().contains("region"),
-        "another server needs no region: {}",
-        place.asked()
-    );
+    assert!(!asks_for_region(), "another server needs no region");
     // AWS itself does; this one can be no part of a host name, so that nobody outside is asked.
     let ran = run(
         &bench.sandbox,
@@ -278,11 +253,7 @@ fn credentials_and_region_come_from_the_instance() {
     );
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("the region"), "{}", ran.stderr);
-    assert!(
-        place.asked().contains("placement/region"),
-        "{}",
-        place.asked()
-    );
+    assert!(asks_for_region());
     assert_no_secret(&ran);
 }
 
