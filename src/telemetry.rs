@@ -1,6 +1,7 @@
 //! Where log lines go: standard error, as text for people or as one JSON object a line.
 //!
-//! Owns the subscriber and nothing else. Never touches standard output, which belongs to results.
+//! Owns the subscriber, and who may not say all it knows. Never touches standard output, which belongs to results, and
+//! never lets a credential through.
 
 use std::io::IsTerminal as _;
 
@@ -58,10 +59,14 @@ pub fn start(directives: &str, format: Format, colours: Colours) -> Result<(), T
     Ok(())
 }
 
-/// Whether an event may be shown at all, whatever was selected. Below `info` the AWS SDK prints the requests that it
-/// signs, session tokens included.
+/// Whether an event may be shown at all, whatever was selected. Below warnings the AWS crates print requests as they
+/// send them, session tokens and tokens of roles included, and the identity of each key. Which place gave credentials
+/// may be seen.
 fn is_harmless(event: &Metadata<'_>) -> bool {
-    !event.target().starts_with("aws_") || *event.level() <= Level::INFO
+    let target = event.target();
+    !target.starts_with("aws_")
+        || target.starts_with("aws_config::meta")
+        || *event.level() <= Level::WARN
 }
 
 /// An error and all its sources in one line, for a log field or a message.
