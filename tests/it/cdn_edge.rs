@@ -363,7 +363,8 @@ fn quotas_that_are_used_up_for_a_while_only_delay_the_purge() {
                   invalidation_completed_median = \"5s\"\ninvalidation_completed_p95 = \"5s\"\n";
     let desk = Desk::new(config, "1");
     desk.assert_all(1, "1.0.0");
-    let paths: String = (0..15).map(|n| format!("<Path>/{n}/*</Path>")).collect();
+    let paths = (0..15).map(|n| format!("<Path>/{n}/*</Path>"));
+    let paths = paths.collect::<Vec<_>>().concat();
     let body = format!(
         "<InvalidationBatch xmlns=\"http://cloudfront.amazonaws.com/doc/2020-05-31/\"><Paths><Quantity>15</Quantity>\
          <Items>{paths}</Items></Paths><CallerReference>all wildcards</CallerReference></InvalidationBatch>"
