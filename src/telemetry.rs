@@ -1,7 +1,7 @@
 //! Where log lines go: standard error, as text for people or as one JSON object a line.
 //!
-//! Owns the subscriber, and which crates may not say all they know. Never touches standard output, which belongs to
-//! results, and never lets a credential through.
+//! Owns the subscriber, and who may not say all it knows. Never touches standard output, which belongs to results, and
+//! never lets a credential through.
 
 use std::io::IsTerminal as _;
 
@@ -46,27 +46,27 @@ pub fn start(directives: &str, format: Format, colours: Colours) -> Result<(), T
         .map_err(|_parse_error| TelemetryError {
             directives: directives.to_owned(),
         })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(colours == Colours::Auto && std::io::stderr().is_terminal());
+    let selected = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(is_harmless));
     let _already_started = match format {
-        Format::Text => builder.finish().with(filter_fn(is_discreet)).try_init(),
-        Format::Json => {
-            let builder = builder.json().flatten_event(true);
-            builder.finish().with(filter_fn(is_discreet)).try_init()
-        }
+        Format::Text => selected.with(lines).try_init(),
+        Format::Json => selected.with(lines.json().flatten_event(true)).try_init(),
     };
     Ok(())
 }
 
-/// Below warnings the AWS crates print requests as they are sent, with session tokens and the tokens of roles in their
-/// headers, and key identities. Nobody who asks for `trace` asks for that. Which place gave credentials may be seen.
-fn is_discreet(metadata: &Metadata<'_>) -> bool {
-    let target = metadata.target();
+/// Whether an event may be shown at all, whatever was selected. Below warnings the AWS crates print requests as they
+/// send them, session tokens and tokens of roles included, and the identity of each key. Which place gave credentials
+/// may be seen.
+fn is_harmless(event: &Metadata<'_>) -> bool {
+    let target = event.target();
     !target.starts_with("aws_")
         || target.starts_with("aws_config::meta")
-        || *metadata.level() <= Level::WARN
+        || *event.level() <= Level::WARN
 }
 
 /// An error and all its sources in one line, for a log field or a message.

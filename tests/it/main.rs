@@ -101,6 +101,12 @@ mod wire_paths;
 mod wire_ranges;
 
 // S3.
+/// Every command on a bucket.
+mod s3_commands;
+/// S3 slow, busy, broken, gone: what commands do then, and say.
+mod s3_faults;
+/// Publishing to a bucket: what is sent again, who waits, what is left.
+mod s3_publish;
 /// What only a bucket can get wrong.
 mod store_s3;
 /// The two servers and the proxy that the tests of S3 stand on.

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::bucket::{Bucket, Condition, Written};
-use super::failure::{ABORT, CREATE, RESUME, STAT, UPLOAD};
+use super::failure::{ABORT, RESUME, STAT, UPLOAD};
 use super::metadata::{Metadata, stored_digest};
 use super::multipart::{Done, Part, UploadName};
 use super::notes::{self, Note};
@@ -146,7 +146,7 @@ async fn put_whole(
 ) -> Result<Created, StoreError> {
     let sha256 = Digest::of(&bytes);
     let metadata = Metadata::of(key, facts.content_type.as_deref(), Some(sha256));
-    let written = bucket.write(CREATE, key.as_str(), Condition::Absent, &bytes, &metadata);
+    let written = bucket.write(key.as_str(), Condition::Absent, &bytes, &metadata);
     let created = match written.await? {
         Written::Done(_) => Created::New,
         Written::Refused => Created::Taken,
@@ -169,6 +169,7 @@ pub(super) async fn holds(bucket: &Bucket, key: &Key, facts: &Facts) -> Result<b
 impl Parts {
     /// Goes on with the upload of the same bytes that broke, or begins one.
     async fn begin(bucket: &Bucket, key: &Key, facts: &Facts) -> Result<Self, StoreError> {
+        bucket.check_length(UPLOAD, key.as_str())?;
         let part_bytes = part_bytes(facts.size);
         let sha256 = facts.digests.as_ref().map(|digests| digests.whole);
         let note = sha256.map(|sha256| notes::key_of(key, sha256));
@@ -301,7 +302,7 @@ impl Parts {
         Ok(created)
     }
 
-    /// What a refused completion means: that an earlier attempt of it was done and its answer lost, or that
+    /// What a failed completion means: that it or an earlier attempt of it was done and the answer lost, or that
     /// another's object is under the key.
     async fn settle(
         &self,
@@ -314,11 +315,12 @@ impl Parts {
             failed.cause.status(),
             Some(StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT)
         ) || failed.cause.code() == "NoSuchUpload";
+        let is_open = failed.is_repeated || !is_refused;
+        if is_open && holds(bucket, key, facts).await.unwrap_or(false) {
+            return Ok(Created::New);
+        }
         if !is_refused {
             return Err(bucket.failed(UPLOAD, key.as_str(), failed));
-        }
-        if failed.is_repeated && holds(bucket, key, facts).await? {
-            return Ok(Created::New);
         }
         if bucket.look(STAT, key.as_str()).await?.is_none() {
             return Err(bucket.failed(UPLOAD, key.as_str(), failed));
