@@ -4,6 +4,7 @@
 //! Owns what devices behind POPs see before and after, and that a repeat is the same purge. What a failure says stands
 //! in `cdn_failures.rs`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crate::edge_cli::{Edge, asked};
 use crate::harness::aws;
 use crate::harness::cli::{self, Ran};
 use crate::harness::origin::{Origin, Setup, StoreDir};
+use crate::harness::s3::S3Server;
 use crate::harness::wire::{self, Conn, Response};
 
 /// The built-in distribution of `headwater edge`.
@@ -122,15 +124,19 @@ impl Desk {
         }
     }
 
-    /// The ids of all invalidations so far.
     fn invalidations(&self) -> Vec<String> {
-        let target = format!("/2020-05-31/distribution/{DISTRIBUTION}/invalidation");
-        let list = wire::get(self.edge.address, &target, "");
-        let text = String::from_utf8(list.body).unwrap();
-        let ids = text.split("<Id>").skip(1);
-        ids.map(|rest| rest.split('<').next().unwrap().to_owned())
-            .collect()
+        invalidations(self.edge.address)
     }
+}
+
+/// The ids of all invalidations so far.
+fn invalidations(edge: SocketAddr) -> Vec<String> {
+    let target = format!("/2020-05-31/distribution/{DISTRIBUTION}/invalidation");
+    let list = wire::get(edge, &target, "");
+    let text = String::from_utf8(list.body).unwrap();
+    let ids = text.split("<Id>").skip(1);
+    ids.map(|rest| rest.split('<').next().unwrap().to_owned())
+        .collect()
 }
 
 const PROMOTE: [&str; 5] = ["promote", "agent", "1.1.0", "--to", "stable"];
@@ -363,7 +369,8 @@ fn quotas_that_are_used_up_for_a_while_only_delay_the_purge() {
                   invalidation_completed_median = \"5s\"\ninvalidation_completed_p95 = \"5s\"\n";
     let desk = Desk::new(config, "1");
     desk.assert_all(1, "1.0.0");
-    let paths: String = (0..15).map(|n| format!("<Path>/{n}/*</Path>")).collect();
+    let paths = (0..15).map(|n| format!("<Path>/{n}/*</Path>"));
+    let paths = paths.collect::<Vec<_>>().concat();
     let body = format!(
         "<InvalidationBatch xmlns=\"http://cloudfront.amazonaws.com/doc/2020-05-31/\"><Paths><Quantity>15</Quantity>\
          <Items>{paths}</Items></Paths><CallerReference>all wildcards</CallerReference></InvalidationBatch>"
@@ -465,5 +472,47 @@ fn the_configuration_names_edge_endpoint_and_wait_and_a_flag_overrides_it() {
     assert!(
         line.ends_with(": /channels/agent/stable.json /channels/agent/stable/*"),
         "{said}"
+    );
+}
+
+#[test]
+fn a_channel_in_a_bucket_is_purged_where_the_variable_for_cloudfront_says() {
+    let origin = Origin::shared();
+    let edge = Edge::start(origin.data, AT_ONCE, &[]);
+    let bucket = S3Server::start();
+    let input = tempfile::tempdir().unwrap();
+    let tool = input.path().join("tool");
+    std::fs::write(&tool, b"first").unwrap();
+    let publish = ["publish", "agent", "1.0.0", tool.to_str().unwrap()];
+    let store = bucket.store_url("prefix");
+    let flags = [
+        "--channel",
+        "stable",
+        "--distribution-id",
+        DISTRIBUTION,
+        "--store",
+        &store,
+        "--json",
+    ];
+    let output = cli::command([&publish[..], &flags].concat())
+        .envs(bucket.environment())
+        .env(
+            "AWS_ENDPOINT_URL_CLOUDFRONT",
+            format!("http://{}", edge.address),
+        )
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["channel"]["revision"], 1);
+    assert_eq!(told["purge"]["status"], "Completed");
+    assert_eq!(
+        told["purge"]["paths"],
+        serde_json::json!([DOCUMENT, REDIRECT])
+    );
+    assert_eq!(
+        invalidations(edge.address),
+        [told["purge"]["id"].as_str().unwrap()]
     );
 }
