@@ -19,7 +19,10 @@ use lru::LruCache;
 use tokio::sync::{MutexGuard, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::{CHANNEL_BYTES_MAX, Channel, DocumentError, RELEASE_BYTES_MAX, Release, Turns};
+use super::{
+    CHANNEL_BYTES_MAX, Channel, DocumentError, RELEASE_BYTES_MAX, RETIREMENT_BYTES_MAX, Release,
+    Turns,
+};
 use crate::model::{ChannelName, Digest, Locator, Product, ReleaseId};
 use crate::store::{Document, Key, Store, StoreError};
 use crate::telemetry::chain;
@@ -360,7 +363,9 @@ impl Index {
         let Some(key) = Key::of(&Locator::Retirement(id.clone())) else {
             return Ok(false);
         };
-        Ok(self.patiently(self.store.stat(&key)).await?.is_some())
+        // Not `stat`: a bucket's answer to HEAD cannot tell a missing object from a missing bucket, so that a store in
+        // one has to ask twice.
+        Ok(self.read(&key, RETIREMENT_BYTES_MAX).await?.is_some())
     }
 
     async fn read(&self, key: &Key, size_max: u64) -> Result<Option<Document>, IndexError> {
