@@ -32,7 +32,6 @@ const REGION_DEFAULT: &str = "us-east-1";
 pub struct Session {
     config: SdkConfig,
     region: Option<String>,
-    http: SharedHttpClient,
     credentials: Arc<Renewed>,
 }
 
@@ -55,7 +54,7 @@ impl Session {
         });
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(named)
-            .http_client(http.clone())
+            .http_client(http)
             .credentials_provider(places.clone())
             .load()
             .await;
@@ -64,7 +63,6 @@ impl Session {
             credentials: Arc::new(Renewed::new(places, clock)),
             config,
             region,
-            http,
         }
     }
 
@@ -76,8 +74,9 @@ impl Session {
 
     /// The region of the instance that this process runs on. Takes a second where there is no such thing, and no time
     /// with `AWS_EC2_METADATA_DISABLED=true`.
-    pub async fn region_of_instance(&self) -> Option<String> {
-        let surroundings = ProviderConfig::default().with_http_client(self.http.clone());
+    pub async fn region_of_instance() -> Option<String> {
+        // A client of its own: its connections end with whatever runtime asks.
+        let surroundings = ProviderConfig::default().with_http_client(transport::client());
         let instance = ImdsRegionProvider::builder()
             .configure(&surroundings)
             .build();

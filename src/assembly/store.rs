@@ -1,16 +1,15 @@
 //! Which store a location means, how it is opened, and what `init` finds out about it.
 //!
-//! The only file that names a concrete store. Never decides anything about a release. Whatever asks S3 runs on one
-//! runtime of its own: a serving thread must not drive connections to S3 beside those of its clients, and a connection
-//! must not die with the command or the thread that happened to open it.
+//! The only file that names a concrete store. Never decides anything about a release, and never creates a bucket. Its
+//! functions block: no asynchronous code may call them. The store in a bucket brings the threads on which it talks with
+//! S3 (`store/s3/io.rs`), so that nothing here outlives the question it was made for.
 
 use std::future::Future;
 use std::io::ErrorKind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::runtime::{Handle, Runtime};
 
 use super::{AssemblyError, clock, system};
 use crate::aws::Session;
@@ -20,6 +19,7 @@ use crate::publish::Publisher;
 use crate::store::disk::DirectoryStore;
 use crate::store::s3::{S3Options, S3Store};
 use crate::store::{Created, Key, Store, StoreError, Swapped, Tag};
+use crate::telemetry::chain;
 
 /// What became of [`create_store`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,14 +55,17 @@ pub fn open_store(location: &StoreLocation) -> Result<Arc<dyn Store>, AssemblyEr
             Err(error) => Err(AssemblyError::Store(error)),
         },
         StoreLocation::S3(location) => {
-            let store = open_bucket(location)?;
-            ask(probe(Arc::clone(&store)))?.map_err(unreachable)?;
-            Ok(store)
+            let options = ask(options(location.clone()))??;
+            probe(&options)?.map_err(|error| match error.source.kind() {
+                ErrorKind::NotFound => AssemblyError::NoBucket(error),
+                _ => AssemblyError::Store(error),
+            })?;
+            open_bucket(options)
         }
     }
 }
 
-/// Opens the store of a server. S3 that is merely away does not keep it from starting: an instance may boot before the
+/// Opens the store of a server. S3 that is merely away does not keep it from starting: an instance may boot before its
 /// network, and it says on `/readyz` that it cannot read.
 pub(super) fn open_store_to_serve(
     location: &StoreLocation,
@@ -70,60 +73,47 @@ pub(super) fn open_store_to_serve(
     let StoreLocation::S3(bucket) = location else {
         return open_store(location);
     };
-    let store = open_bucket(bucket)?;
-    let asked = ask(tokio::time::timeout(
-        PROBED_AT_MOST,
-        probe(Arc::clone(&store)),
-    ))?;
-    match asked {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) if is_final(&error) => return Err(unreachable(error)),
-        Ok(Err(error)) => tracing::warn!(
+    let options = ask(options(bucket.clone()))??;
+    match probe(&options)? {
+        Ok(()) => {}
+        Err(error) if error.source.kind() == ErrorKind::NotFound => {
+            return Err(AssemblyError::NoBucket(error));
+        }
+        Err(error) if error.source.kind() == ErrorKind::PermissionDenied => {
+            return Err(AssemblyError::Store(error));
+        }
+        Err(error) => tracing::warn!(
             store = %location,
-            error = crate::telemetry::chain(&error),
+            error = chain(&error),
             "cannot read the store yet; serving starts, and `/readyz` says 503 until it can be read"
         ),
-        Err(_too_long) => tracing::warn!(
-            store = %location,
-            "no answer from the store yet; serving starts, and `/readyz` says 503 until there is one"
-        ),
     }
-    Ok(store)
+    open_bucket(options)
 }
 
-/// Long enough for S3 across the world with a lost packet, short enough for whoever waits for the sockets.
-const PROBED_AT_MOST: Duration = Duration::from_secs(5);
+/// Long enough for S3 across the world with a lost packet. Whoever mistyped an address waits for twice as long, because
+/// a question is asked again.
+const PROBED_AT_MOST: Duration = Duration::from_secs(3);
 
-async fn probe(store: Arc<dyn Store>) -> Result<(), StoreError> {
-    store.probe().await
+/// Asks a bucket once, with less patience than a release deserves.
+fn probe(options: &S3Options) -> Result<Result<(), StoreError>, AssemblyError> {
+    let hasty = S3Options {
+        request_timeout: options.request_timeout.min(PROBED_AT_MOST),
+        ..options.clone()
+    };
+    let store = S3Store::open(hasty).map_err(AssemblyError::Store)?;
+    ask(async move { store.probe().await })
 }
 
-/// Whether waiting is of no use: the bucket is not there, or not for us.
-fn is_final(error: &StoreError) -> bool {
-    matches!(
-        error.source.kind(),
-        ErrorKind::NotFound | ErrorKind::PermissionDenied
-    )
-}
-
-fn unreachable(error: StoreError) -> AssemblyError {
-    match error.source.kind() {
-        ErrorKind::NotFound => AssemblyError::NoBucket(error),
-        _ => AssemblyError::Store(error),
-    }
+fn open_bucket(options: S3Options) -> Result<Arc<dyn Store>, AssemblyError> {
+    Ok(Arc::new(
+        S3Store::open(options).map_err(AssemblyError::Store)?,
+    ))
 }
 
 /// A publisher to a store that is there.
 pub fn publisher(location: &StoreLocation) -> Result<Publisher, AssemblyError> {
     Ok(Publisher::new(open_store(location)?, clock()))
-}
-
-fn open_bucket(location: &S3Location) -> Result<Arc<dyn Store>, AssemblyError> {
-    // Named once for everybody: with a second provider linked in, rustls' own choice would panic.
-    let _already_named = rustls::crypto::ring::default_provider().install_default();
-    let options = ask(options(location.clone()))??;
-    let store = S3Store::open(options).map_err(AssemblyError::Store)?;
-    Ok(Arc::new(store))
 }
 
 async fn options(location: S3Location) -> Result<S3Options, AssemblyError> {
@@ -134,7 +124,7 @@ async fn options(location: S3Location) -> Result<S3Options, AssemblyError> {
         (None, None) => None,
     };
     let region = match session.region() {
-        None if endpoint_url.is_none() => session.region_of_instance().await,
+        None if endpoint_url.is_none() => Session::region_of_instance().await,
         region => region,
     };
     Ok(S3Options {
@@ -148,25 +138,13 @@ async fn options(location: S3Location) -> Result<S3Options, AssemblyError> {
     })
 }
 
-/// Runs one question to S3 on the runtime for it. Blocks; never called on a runtime's thread.
+/// Waits for one question.
 fn ask<T>(question: impl Future<Output = T>) -> Result<T, AssemblyError> {
-    Ok(remote_runtime()?.block_on(question))
-}
-
-/// The runtime for S3, one for the process. Never shut down: the process ends with everything on it.
-fn remote_runtime() -> Result<Handle, AssemblyError> {
-    static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
-    let mut started = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(runtime) = &*started {
-        return Ok(runtime.handle().clone());
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("s3")
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(system("start the runtime for S3"))?;
-    let runtime = started.insert(runtime);
-    Ok(runtime.handle().clone())
+        .map_err(system("start the runtime"))?;
+    Ok(runtime.block_on(question))
 }
 
 /// What `init` found out about a bucket.
@@ -195,10 +173,7 @@ pub fn examine_bucket(location: &StoreLocation) -> Result<ConditionalWrites, Ass
         Ok(true) => Ok(ConditionalWrites::Honoured),
         Ok(false) => Err(AssemblyError::Unconditional(store.describe())),
         Err(error) if error.source.kind() == ErrorKind::PermissionDenied => {
-            tracing::info!(
-                error = crate::telemetry::chain(&error),
-                "cannot try conditional writes"
-            );
+            tracing::info!(error = chain(&error), "cannot try conditional writes");
             Ok(ConditionalWrites::Unchecked)
         }
         Err(error) => Err(AssemblyError::Store(error)),
