@@ -137,18 +137,20 @@ async fn ingest_all(
     leftovers: &BTreeSet<Key>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<Digests>, PublishError> {
-    let small_at_once = match store.is_remote() {
-        true => SMALL_AT_ONCE_REMOTE,
-        false => SMALL_AT_ONCE,
+    let small_at_once = if store.is_remote() {
+        SMALL_AT_ONCE_REMOTE
+    } else {
+        SMALL_AT_ONCE
     };
     let mut digests: Vec<Option<Digests>> = vec![None; draft.inputs.len()];
     let mut small = JoinSet::new();
     let mut failure = None;
     for (at, input) in draft.inputs.iter().enumerate() {
         let key = records::artifact_key(&draft.id, &input.name)?;
-        let leftover = match leftovers.contains(&key) {
-            true => Leftover::SameSize,
-            false => Leftover::None,
+        let leftover = if leftovers.contains(&key) {
+            Leftover::SameSize
+        } else {
+            Leftover::None
         };
         if input.stamp.size > SMALL_BYTES_MAX {
             match ingest_one(&**store, &key, input, leftover, progress).await {

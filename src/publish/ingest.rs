@@ -117,9 +117,11 @@ async fn left_over(
     if leftover == Leftover::None || !store.is_remote() {
         return Ok(None);
     }
-    Ok(Some(match store.holds(key, facts).await? {
-        true => Ingested::Stored,
-        false => Ingested::Taken,
+    let is_same = store.holds(key, facts).await?;
+    Ok(Some(if is_same {
+        Ingested::Stored
+    } else {
+        Ingested::Taken
     }))
 }
 

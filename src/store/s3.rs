@@ -207,9 +207,8 @@ impl Store for S3Store {
         let key = key.clone();
         let put = |bucket: Arc<Bucket>| async move {
             let metadata = Metadata::of(&key, None, Some(Digest::of(&bytes)));
-            let (step, condition) = (failure::CREATE, Condition::Absent);
             bucket
-                .write(step, key.as_str(), condition, &bytes, &metadata)
+                .write(key.as_str(), Condition::Absent, &bytes, &metadata)
                 .await
         };
         Ok(match self.run(put).await? {
@@ -231,9 +230,8 @@ impl Store for S3Store {
                 Some(Tag(tag)) => Condition::Tagged(tag),
                 None => Condition::Absent,
             };
-            let step = failure::REPLACE;
             bucket
-                .write(step, key.as_str(), condition, &bytes, &metadata)
+                .write(key.as_str(), condition, &bytes, &metadata)
                 .await
         };
         Ok(match self.run(swap).await? {

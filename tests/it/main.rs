@@ -97,6 +97,8 @@ mod wire_paths;
 mod wire_ranges;
 
 // S3.
+/// Publishing to a bucket: what is sent again, who waits, what is left.
+mod s3_publish;
 /// An origin over a bucket: what it fetches, what it keeps, that two are one.
 mod s3_serve;
 /// The same while the bucket is slow, wrong, or away.

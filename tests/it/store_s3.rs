@@ -186,7 +186,7 @@ async fn what_lies_beside_the_prefix_is_another_store(bucket: Bucket) {
 async fn a_key_longer_than_s3_takes_is_refused(bucket: Bucket) {
     let fixed = format!("{PREFIX}/{}", artifact_key("x")).len() - 1;
     for (key_bytes, is_taken) in [(1024, true), (1025, false)] {
-        let mut name = "n/".repeat((key_bytes - fixed) / 2);
+        let mut name = "n/".repeat(key_bytes - fixed);
         name.truncate(key_bytes - fixed);
         let name = if name.ends_with('/') {
             format!("{}m", &name[..name.len() - 1])

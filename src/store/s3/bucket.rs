@@ -244,12 +244,15 @@ impl Bucket {
     /// Writes a small object if `condition` is true at that moment, which S3 decides.
     pub(super) async fn write(
         &self,
-        step: Step,
         key: &str,
         condition: Condition<'_>,
         bytes: &Bytes,
         metadata: &Metadata,
     ) -> Result<Written, StoreError> {
+        let step = match condition {
+            Condition::Absent => failure::CREATE,
+            Condition::Tagged(_) => failure::REPLACE,
+        };
         let path = self.path(step, key)?;
         let mode = match condition {
             Condition::Absent => PutMode::Create,

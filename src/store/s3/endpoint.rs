@@ -45,13 +45,15 @@ impl Endpoint {
             let region = region.ok_or(EndpointError::NoRegion)?;
             // The certificate of `*.s3.REGION.amazonaws.com` covers no second dot.
             let in_path = options.path_style.unwrap_or(bucket.contains('.'));
-            let domain = match region.starts_with("cn-") {
-                true => "amazonaws.com.cn",
-                false => "amazonaws.com",
+            let domain = if region.starts_with("cn-") {
+                "amazonaws.com.cn"
+            } else {
+                "amazonaws.com"
             };
-            let bucket_url = match in_path {
-                true => format!("https://s3.{region}.{domain}/{bucket}"),
-                false => format!("https://{bucket}.s3.{region}.{domain}"),
+            let bucket_url = if in_path {
+                format!("https://s3.{region}.{domain}/{bucket}")
+            } else {
+                format!("https://{bucket}.s3.{region}.{domain}")
             };
             return Ok(Self { bucket_url, region });
         };
@@ -63,9 +65,10 @@ impl Endpoint {
         {
             return Err(refuse());
         }
-        let bucket_url = match options.path_style.unwrap_or(true) {
-            true => format!("{scheme}://{rest}/{bucket}"),
-            false => format!("{scheme}://{bucket}.{rest}"),
+        let bucket_url = if options.path_style.unwrap_or(true) {
+            format!("{scheme}://{rest}/{bucket}")
+        } else {
+            format!("{scheme}://{bucket}.{rest}")
         };
         let region = region.unwrap_or_else(|| REGION_DEFAULT.to_owned());
         Ok(Self { bucket_url, region })

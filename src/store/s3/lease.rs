@@ -88,18 +88,14 @@ pub(super) async fn try_take(
     for _ in 0..ATTEMPTS {
         let asked = Instant::now();
         let (absent, metadata) = (Condition::Absent, Metadata::private());
-        let mut written = bucket
-            .write(RESERVE, &key, absent, &bytes, &metadata)
-            .await?;
+        let mut written = bucket.write(&key, absent, &bytes, &metadata).await?;
         if written == Written::Refused {
             match look(&bucket, &key).await? {
                 None => continue, // it was given up meanwhile
                 Some(seen) if seen.is_expired() => {
                     tracing::info!(%scope, "taking over {scope} from a publisher that has died");
                     let tagged = Condition::Tagged(&seen.tag);
-                    written = bucket
-                        .write(RESERVE, &key, tagged, &bytes, &metadata)
-                        .await?;
+                    written = bucket.write(&key, tagged, &bytes, &metadata).await?;
                 }
                 Some(_) => return Ok(None),
             }
@@ -172,7 +168,7 @@ impl Held {
                 let tag = lock(&state).tag.clone();
                 let condition = Condition::Tagged(&tag);
                 let bytes = content(holder, renewal);
-                let written = bucket.write(RESERVE, &key, condition, &bytes, &metadata);
+                let written = bucket.write(&key, condition, &bytes, &metadata);
                 match written.await {
                     Ok(Written::Done(tag)) => {
                         let mut state = lock(&state);

@@ -66,7 +66,7 @@ struct Completion<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Parts {
     #[serde(rename = "Part", default)]
-    parts: Vec<Part>,
+    found: Vec<Part>,
     #[serde(default)]
     is_truncated: bool,
     next_part_number_marker: Option<String>,
@@ -76,7 +76,7 @@ struct Parts {
 #[serde(rename_all = "PascalCase")]
 struct Uploads {
     #[serde(rename = "Upload", default)]
-    uploads: Vec<Listed>,
+    found: Vec<Listed>,
     #[serde(default)]
     is_truncated: bool,
     next_key_marker: Option<String>,
@@ -176,7 +176,7 @@ impl Caller {
                 Err(failed) if failed.cause.code() == "NoSuchUpload" => return Ok(None),
                 Err(failed) => return Err(failed),
             };
-            found.extend(page.parts);
+            found.extend(page.found);
             marker = page.next_part_number_marker;
             if !page.is_truncated || marker.is_none() {
                 return Ok(Some(found));
@@ -196,7 +196,7 @@ impl Caller {
             }
             let response = self.send(Request::new(Method::GET, "", &query)).await?;
             let page: Uploads = parse(&response.body)?;
-            found.extend(page.uploads.into_iter().map(|listed| UploadName {
+            found.extend(page.found.into_iter().map(|listed| UploadName {
                 key: listed.key,
                 id: listed.upload_id,
             }));
@@ -237,9 +237,9 @@ mod tests {
             <ChecksumSHA256>c=</ChecksumSHA256><Size>5</Size></Part>\
             <Part><PartNumber>2</PartNumber><Size>6</Size></Part></ListPartsResult>";
         let page: Parts = parse(&Bytes::from_static(text.as_bytes())).unwrap();
-        assert_eq!(page.parts.len(), 2);
-        assert_eq!(page.parts[0].tag.as_deref(), Some("\"e\""));
-        assert_eq!(page.parts[1].checksum, None);
+        assert_eq!(page.found.len(), 2);
+        assert_eq!(page.found[0].tag.as_deref(), Some("\"e\""));
+        assert_eq!(page.found[1].checksum, None);
         assert!(page.is_truncated && page.next_part_number_marker.as_deref() == Some("2"));
     }
 
@@ -247,6 +247,6 @@ mod tests {
     fn an_empty_list_of_uploads_is_a_list() {
         let text = "<ListMultipartUploadsResult><Bucket>b</Bucket><KeyMarker/></ListMultipartUploadsResult>";
         let page: Uploads = parse(&Bytes::from_static(text.as_bytes())).unwrap();
-        assert!(page.uploads.is_empty() && !page.is_truncated);
+        assert!(page.found.is_empty() && !page.is_truncated);
     }
 }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, Condition, PRIVATE, Written};
-use super::failure::UPLOAD;
 use super::metadata::Metadata;
 use super::multipart::UploadName;
 use crate::model::Digest;
@@ -64,7 +63,7 @@ pub(super) async fn write(
     let condition = tag.map_or(Condition::Absent, Condition::Tagged);
     let bytes = Bytes::from(bytes);
     let metadata = Metadata::private();
-    let written = bucket.write(UPLOAD, at, condition, &bytes, &metadata);
+    let written = bucket.write(at, condition, &bytes, &metadata);
     if written.await? == Written::Refused {
         tracing::debug!(
             key = note.key,

@@ -33,10 +33,10 @@ pub(super) async fn sweep(bucket: Arc<Bucket>, mode: Sweep) -> Result<Vec<Entry>
         dead: BTreeMap::new(),
         found: Vec::new(),
     };
-    let (leases, notes): (Vec<_>, Vec<_>) = private.into_iter().partition(|entry| {
+    let (leases, others): (Vec<_>, Vec<_>) = private.into_iter().partition(|entry| {
         entry.key.contains("/.headwater/lease/") || entry.key.starts_with(".headwater/lease/")
     });
-    let noted = sweeping.sweep_notes(notes).await?;
+    let noted = sweeping.sweep_notes(others).await?;
     sweeping.sweep_uploads(&noted).await?;
     sweeping.sweep_leases(leases).await?; // last: until here they say who is dead
     let mut found = sweeping.found;

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::bucket::{Bucket, Condition, Written};
-use super::failure::{ABORT, CREATE, RESUME, STAT, UPLOAD};
+use super::failure::{ABORT, RESUME, STAT, UPLOAD};
 use super::metadata::{Metadata, stored_digest};
 use super::multipart::{Done, Part, UploadName};
 use super::notes::{self, Note};
@@ -146,7 +146,7 @@ async fn put_whole(
 ) -> Result<Created, StoreError> {
     let sha256 = Digest::of(&bytes);
     let metadata = Metadata::of(key, facts.content_type.as_deref(), Some(sha256));
-    let written = bucket.write(CREATE, key.as_str(), Condition::Absent, &bytes, &metadata);
+    let written = bucket.write(key.as_str(), Condition::Absent, &bytes, &metadata);
     let created = match written.await? {
         Written::Done(_) => Created::New,
         Written::Refused => Created::Taken,

@@ -173,6 +173,16 @@ impl S3Server {
         std::fs::write(self.bucket.path_of(key), bytes).unwrap();
     }
 
+    /// Pretends that an object was written so much earlier.
+    #[track_caller]
+    pub fn age(&self, key: &str, by: Duration) {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(self.bucket.path_of(key));
+        let then = std::time::SystemTime::now() - by;
+        file.unwrap().set_modified(then).unwrap();
+    }
+
     /// Takes an object away as somebody else would.
     #[track_caller]
     pub fn remove(&self, key: &str) {
