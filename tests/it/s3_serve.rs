@@ -274,7 +274,7 @@ fn a_thousand_slow_readers_hold_no_more_memory_than_the_budget() {
     let body = fixture::bytes(12, SLOW_BLOCKS * PIECE);
     publish(&server, "1.0.0", &[("huge", &body)]);
     let folder = tempfile::tempdir().unwrap();
-    let cache = on_disk(folder.path()).replace("67108864", "33554432");
+    let cache = on_disk(folder.path()).replace("67108864", "33554432\nread_ahead_blocks = 2");
     let origin = origin(&server, &cache);
     assert!(proc::raise_descriptor_limit(4096));
     let mut readers = Vec::new();

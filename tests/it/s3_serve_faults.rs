@@ -239,6 +239,10 @@ fn a_body_breaks_off_in_bounded_time_when_the_bucket_stays_away_and_never_with_w
     assert_eq!(ended, Err(Drained::Ended));
     assert!(body == big()[..PIECE], "{}", body.len());
     assert!(began.elapsed() < BREAK_BOUND, "{:?}", began.elapsed());
+    poll(PATIENCE, "the answer is counted", || {
+        let broken = rig.metric("headwater_answers_total{ending=\"store-away\"}");
+        is_about(broken, 1.0).then_some(())
+    });
     rig.proxy.heal();
     rig.assert_recovers(&url("1.0.0", "big"), &big());
 }
