@@ -12,6 +12,7 @@
 //! cargo bench --bench versus -- --slow              5,000 slow downloads
 //! cargo bench --bench versus -- --publish           publish against sha256sum and cp
 //! cargo bench --bench versus -- --offload           1,000 devices: the origin alone, then behind an edge, nginx, Varnish
+//! cargo bench --bench versus -- --s3                a bucket as the store: warm against a directory, cold against the bare client
 //! cargo bench --bench versus -- --hits              what a hit costs the edge, and how fast it streams misses
 //! ```
 //!
@@ -28,6 +29,7 @@
     reason = "a table on standard output, progress beside it"
 )]
 
+mod bucket;
 mod caches;
 mod ceiling;
 mod cleanup;
@@ -38,6 +40,7 @@ mod hits;
 mod load;
 mod offload;
 mod publish;
+mod remote;
 #[path = "../support/sample.rs"]
 mod sample;
 mod servers;
@@ -98,6 +101,12 @@ pub struct Options {
     /// Hits and misses of caches in front of the origin, instead of the warm table.
     #[arg(long)]
     hits: bool,
+    /// A bucket as the store, instead of the warm table.
+    #[arg(long)]
+    s3: bool,
+    /// The artifact that comes cold from the bucket.
+    #[arg(long, default_value = "1GiB", value_parser = parse_size)]
+    s3_size: u64,
     /// Body sizes of the warm table, such as 1KiB,64KiB.
     #[arg(long, value_delimiter = ',', value_parser = parse_size)]
     sizes: Vec<u64>,
@@ -236,7 +245,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     cores.use_client()?;
     let site = Site::create(&options.directory, &options.headwater)?;
     let is_special = options.cold || options.slow || options.publish;
-    if !(is_special || options.offload || options.hits) {
+    if !(is_special || options.offload || options.hits || options.s3) {
         warm::run(options, &site, &cores)?;
     }
     if options.cold {
@@ -250,6 +259,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     if options.offload {
         offload::run(options, &site, &cores)?;
+    }
+    if options.s3 {
+        remote::run(options, &site, &cores)?;
     }
     if options.hits {
         hits::run(options, &site, &cores)?;

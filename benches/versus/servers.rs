@@ -194,8 +194,24 @@ impl Drop for Server {
     }
 }
 
-/// An origin with one serving thread.
+/// An origin with one serving thread, over a store that `place` names.
+pub(crate) fn headwater_from(
+    site: &Site,
+    cores: &Cores,
+    place: &impl Fn(&mut Command),
+) -> Result<Server, Failure> {
+    let mut command = command_without_store(site)?;
+    place(&mut command);
+    Server::that_says_where(site, cores, command)
+}
+
 fn origin_command(site: &Site) -> Result<Command, Failure> {
+    let mut command = command_without_store(site)?;
+    command.arg("--store").arg(site.store());
+    Ok(command)
+}
+
+fn command_without_store(site: &Site) -> Result<Command, Failure> {
     let config = site.scratch().join("origin.toml");
     fs::write(
         &config,
@@ -205,7 +221,6 @@ fn origin_command(site: &Site) -> Result<Command, Failure> {
     command.args(["serve", "--threads", "1", "--access-log", "off"]);
     command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     command.arg("--config").arg(&config);
-    command.arg("--store").arg(site.store());
     Ok(command)
 }
 

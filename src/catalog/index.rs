@@ -19,7 +19,10 @@ use lru::LruCache;
 use tokio::sync::{MutexGuard, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::{CHANNEL_BYTES_MAX, Channel, DocumentError, RELEASE_BYTES_MAX, Release, Turns};
+use super::{
+    CHANNEL_BYTES_MAX, Channel, DocumentError, RELEASE_BYTES_MAX, RETIREMENT_BYTES_MAX, Release,
+    Turns,
+};
 use crate::model::{ChannelName, Digest, Locator, Product, ReleaseId};
 use crate::store::{Document, Key, Store, StoreError};
 use crate::telemetry::chain;
@@ -31,6 +34,10 @@ pub const FRESH_FOR: Duration = Duration::from_millis(400);
 /// How long a request waits for the store before it is answered from memory, or with 503 when nothing is there.
 /// A local file system answers in microseconds; a network one that takes longer than this is as good as away.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a request waits that can be answered from memory. A bucket on the other side of the world answers in less;
+/// and while a store hangs, one request for each object waits every time what is known has become old.
+pub const PATIENCE_WITH_KNOWN: Duration = Duration::from_secs(1);
 
 /// Names that do not exist, remembered so that a flood of requests for one costs one look a period. Bounded, because
 /// the names come from strangers.
@@ -93,8 +100,8 @@ struct Slot<T> {
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The store did not answer in time.
-    #[error("the store did not answer within {} s", PATIENCE.as_secs())]
-    TimedOut,
+    #[error("the store did not answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
     /// The store answered with an error.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -199,7 +206,7 @@ impl Index {
             return self.known(&slot);
         };
         if slot.get().is_some() && !self.is_fresh(&slot) {
-            match self.is_retired(id).await {
+            match self.is_retired(id, PATIENCE_WITH_KNOWN).await {
                 Ok(true) => {
                     slot.set(None);
                     self.changes.fetch_add(1, Ordering::Release);
@@ -260,11 +267,11 @@ impl Index {
         if self.is_known_absent(&key) {
             return Ok(None);
         }
-        if self.count(self.is_retired(id).await)? {
+        if self.count(self.is_retired(id, PATIENCE).await)? {
             self.remember_absent(key);
             return Ok(None);
         }
-        let Some(document) = self.count(self.read(&key, RELEASE_BYTES_MAX).await)? else {
+        let Some(document) = self.count(self.read(&key, RELEASE_BYTES_MAX, PATIENCE).await)? else {
             self.remember_absent(key);
             return Ok(None);
         };
@@ -329,7 +336,7 @@ impl Index {
     async fn turn_to_load(&self, key: &Key) -> Result<MutexGuard<'_, ()>, IndexError> {
         timeout(PATIENCE, self.loading.take(key))
             .await
-            .map_err(|_elapsed| IndexError::TimedOut)
+            .map_err(|_elapsed| IndexError::TimedOut(PATIENCE))
     }
 
     async fn read_channel(
@@ -340,7 +347,9 @@ impl Index {
         let Some(key) = Key::of(&Locator::Channel(product.clone(), name.clone())) else {
             return Ok(None);
         };
-        let Some(Document { bytes, .. }) = self.read(&key, CHANNEL_BYTES_MAX).await? else {
+        let patience = known.map_or(PATIENCE, |_known| PATIENCE_WITH_KNOWN);
+        let document = self.read(&key, CHANNEL_BYTES_MAX, patience).await?;
+        let Some(Document { bytes, .. }) = document else {
             return Ok(None);
         };
         if let Some(known) = known.filter(|known| known.document == bytes) {
@@ -356,30 +365,29 @@ impl Index {
         })))
     }
 
-    async fn is_retired(&self, id: &ReleaseId) -> Result<bool, IndexError> {
+    async fn is_retired(&self, id: &ReleaseId, patience: Duration) -> Result<bool, IndexError> {
         let Some(key) = Key::of(&Locator::Retirement(id.clone())) else {
             return Ok(false);
         };
-        Ok(self.patiently(self.store.stat(&key)).await?.is_some())
+        // Not `stat`: a bucket's answer to HEAD cannot tell a missing object from a missing bucket, so that a store in
+        // one has to ask twice.
+        let retirement = self.read(&key, RETIREMENT_BYTES_MAX, patience).await?;
+        Ok(retirement.is_some())
     }
 
-    async fn read(&self, key: &Key, size_max: u64) -> Result<Option<Document>, IndexError> {
-        self.patiently(self.store.read(key, size_max)).await
-    }
-
-    /// Bounds how many requests are at the store and how long each stays there.
-    async fn patiently<T>(
+    /// Reads a document. Bounds how many requests are at the store and how long each stays there.
+    async fn read(
         &self,
-        look: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, IndexError> {
+        key: &Key,
+        size_max: u64,
+        patience: Duration,
+    ) -> Result<Option<Document>, IndexError> {
         let look = async {
             let _permit = self.reads.acquire().await;
-            look.await
+            self.store.read(key, size_max).await
         };
-        timeout(PATIENCE, look)
-            .await
-            .map_err(|_elapsed| IndexError::TimedOut)?
-            .map_err(Into::into)
+        let looked = timeout(patience, look).await;
+        Ok(looked.map_err(|_elapsed| IndexError::TimedOut(patience))??)
     }
 
     /// Counts an error on its way to a caller who will answer with 503.

@@ -22,6 +22,8 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
 
 use super::damage::Damage;
 use super::metrics::BlockCounts;
@@ -379,7 +381,9 @@ fn open_cache(
 ) -> io::Result<(Opened, Option<Folder>)> {
     let attempt = |place: Option<(PathBuf, Geometry)>| {
         let building = build(runtime.handle().clone(), capacity, place);
-        // In a task: what a damaged folder brings down there is not this thread.
+        // In a task: what a damaged folder brings down there is not this thread. What the cache says about the steps of
+        // its own construction is no news.
+        let building = building.with_subscriber(NoSubscriber::default());
         let built = runtime.block_on(runtime.spawn(building));
         built.map_err(io::Error::other)?.map_err(io::Error::other)
     };

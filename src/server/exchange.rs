@@ -35,8 +35,10 @@ pub enum Ending {
     ClientGone,
     /// The client took no byte for `limits.write_stall_timeout`.
     Stalled,
-    /// The artifact's file changed or is damaged.
+    /// The artifact changed or is damaged.
     Damaged,
+    /// The store gave no more of it.
+    StoreAway,
     /// `server.drain_grace` was over.
     Drained,
 }
@@ -50,6 +52,7 @@ impl Ending {
             Self::ClientGone => "client-gone",
             Self::Stalled => "stalled",
             Self::Damaged => "damaged",
+            Self::StoreAway => "store-away",
             Self::Drained => "drained",
         }
     }

@@ -20,11 +20,12 @@ const STATUSES: [u16; 16] = [
     200, 206, 302, 304, 400, 403, 404, 405, 408, 412, 414, 416, 431, 500, 503, 505,
 ];
 
-const ENDINGS: [Ending; 5] = [
+const ENDINGS: [Ending; 6] = [
     Ending::Complete,
     Ending::ClientGone,
     Ending::Stalled,
     Ending::Damaged,
+    Ending::StoreAway,
     Ending::Drained,
 ];
 

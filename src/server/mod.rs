@@ -19,7 +19,7 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::index::Index;
-use crate::config::{Config, StoreLocation};
+use crate::config::Config;
 use crate::http::HeadLimits;
 use crate::model::Clock;
 use crate::store::Store;
@@ -196,9 +196,10 @@ fn share(
         limits.store_stale_max,
     );
     let metrics = Arc::new(Metrics::new());
-    let blocks = match &config.store {
-        StoreLocation::Directory(_) => None,
-        StoreLocation::S3(_) => Some(Arc::new(open_blocks(config, readers, &metrics)?)),
+    let blocks = if store.is_remote() {
+        Some(Arc::new(open_blocks(config, readers, &metrics)?))
+    } else {
+        None
     };
     Ok(Shared {
         index: Arc::new(index),

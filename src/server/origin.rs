@@ -328,7 +328,7 @@ impl Origin {
                 &damage,
                 &format!("artifacts/{}/{}/{name}", id.product, id.version),
             )),
-            Err(_elapsed) => Err(IndexError::TimedOut.into()),
+            Err(_elapsed) => Err(IndexError::TimedOut(PATIENCE).into()),
         }
     }
 
@@ -575,7 +575,7 @@ impl From<IndexError> for Absence {
         tracing::warn!(error = chain(&error), "cannot look up");
         match error {
             IndexError::Document { .. } => Self::Damaged,
-            IndexError::TimedOut | IndexError::Store(_) | IndexError::Stale { .. } => {
+            IndexError::TimedOut(_) | IndexError::Store(_) | IndexError::Stale { .. } => {
                 Self::Unavailable
             }
         }

@@ -233,12 +233,13 @@ impl Wire {
     /// Why the connection ends: what was promised cannot be sent.
     fn break_off(&mut self, damage: Damage) -> io::Error {
         let mut state = self.shared.borrow_mut();
-        state.broken = Some(Ending::Damaged);
-        if let Some(artifact) = state.exchange.as_ref().and_then(|e| e.artifact.as_ref())
-            && damage.is_trouble()
-        {
+        let exchange = state.exchange.as_ref();
+        if !damage.is_trouble() {
+            state.broken = Some(Ending::Damaged);
+        } else if let Some(artifact) = exchange.and_then(|exchange| exchange.artifact.as_ref()) {
             let (key, error) = (artifact.key(), chain(&damage));
-            tracing::warn!(error, %key, "the store gives no more of `{key}`");
+            tracing::warn!(error, %key, "broke off a download: the store gives no more of `{key}`");
+            state.broken = Some(Ending::StoreAway);
         }
         io::Error::other(damage)
     }

@@ -105,12 +105,12 @@ mod wire_ranges;
 mod s3_commands;
 /// S3 slow, busy, broken, gone: what commands do then, and say.
 mod s3_faults;
+/// Publishing to a bucket: what is sent again, who waits, what is left.
+mod s3_publish;
 /// An origin over a bucket: what it fetches, what it keeps, that two are one.
 mod s3_serve;
 /// The same while the bucket is slow, wrong, or away.
 mod s3_serve_faults;
-/// Publishing to a bucket: what is sent again, who waits, what is left.
-mod s3_publish;
 /// What only a bucket can get wrong.
 mod store_s3;
 /// The two servers and the proxy that the tests of S3 stand on.

@@ -150,6 +150,11 @@ fn heads_of_others(server: &S3Server) -> usize {
     heads.filter(|one| !one.key.ends_with("/big")).count()
 }
 
+/// A body that is text.
+pub fn text(response: &Response) -> &str {
+    std::str::from_utf8(&response.body).unwrap()
+}
+
 /// What two answers must have in common.
 fn face(response: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let mut fields = response.fields.clone();
@@ -198,14 +203,14 @@ fn a_release_that_a_third_process_publishes_is_on_both_within_two_seconds() {
     let server = bucket();
     let origins = [origin(&server, ""), origin(&server, "")];
     for origin in &origins {
-        assert!(origin.get(CHANNEL, "").text().contains("1.0.0"));
+        assert!(text(&origin.get(CHANNEL, "")).contains("1.0.0"));
         assert_eq!(origin.get(&url("2.0.0", "small"), "").status, 404);
     }
     publish(&server, "2.0.0", &[("small", b"hello again")]);
     let published = Instant::now();
     for origin in &origins {
         poll(PATIENCE, "the new release", || {
-            let is_current = origin.get(CHANNEL, "").text().contains("2.0.0");
+            let is_current = text(&origin.get(CHANNEL, "")).contains("2.0.0");
             let is_there = origin.get(&url("2.0.0", "small"), "").body == b"hello again";
             (is_current && is_there).then_some(())
         });
@@ -269,7 +274,7 @@ fn a_thousand_slow_readers_hold_no_more_memory_than_the_budget() {
     let body = fixture::bytes(12, SLOW_BLOCKS * PIECE);
     publish(&server, "1.0.0", &[("huge", &body)]);
     let folder = tempfile::tempdir().unwrap();
-    let cache = on_disk(folder.path()).replace("67108864", "33554432");
+    let cache = on_disk(folder.path()).replace("67108864", "33554432\nread_ahead_blocks = 2");
     let origin = origin(&server, &cache);
     assert!(proc::raise_descriptor_limit(4096));
     let mut readers = Vec::new();

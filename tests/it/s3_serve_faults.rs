@@ -10,7 +10,7 @@ use crate::harness::s3::S3Server;
 use crate::harness::wire::{Broken, Drained, Response};
 use crate::harness::{PATIENCE, poll};
 use crate::lifecycle_records::metrics;
-use crate::s3_serve::{BIG_BYTES, PREFIX, big, bucket, config, publish, url};
+use crate::s3_serve::{BIG_BYTES, PREFIX, big, bucket, config, publish, text, url};
 
 /// A bucket behind a proxy, and an origin before it.
 struct Rig {
@@ -132,7 +132,7 @@ fn assert_serves_what_it_knows(rig: &Rig, target: &str, trouble: &str) {
         let response = rig.origin.admin_get("/readyz");
         (response.status == 503).then_some(response)
     });
-    assert!(unready.text().contains("the store"), "{unready:?}");
+    assert!(text(&unready).contains("the store"), "{unready:?}");
     let began = Instant::now();
     let refused = rig.origin.get(target, "Range: bytes=0-0\r\n");
     assert_eq!(refused.status, 503, "{trouble}: {refused:?}");
@@ -165,29 +165,37 @@ fn whatever_is_wrong_with_the_bucket_is_503_in_time_and_over_without_a_restart()
         Fault::Hang,
     ];
     let rig = Rig::new();
-    let names: Vec<String> = (0..=faults.len())
-        .map(|number| format!("part-{number}"))
+    // One for each trouble, all different: equal ones would share their blocks.
+    let parts: Vec<(String, Vec<u8>)> = (0..=faults.len())
+        .map(|number| {
+            (
+                format!("part-{number}"),
+                fixture::bytes(20 + number as u64, PIECE / 4),
+            )
+        })
         .collect();
-    let body = fixture::bytes(13, PIECE / 4);
-    let files: Vec<_> = names.iter().map(|name| (name.as_str(), &*body)).collect();
+    let files: Vec<_> = parts
+        .iter()
+        .map(|(name, body)| (name.as_str(), &**body))
+        .collect();
     publish(&rig.server, "2.0.0", &files);
     rig.warm_up();
-    let targets: Vec<String> = names.iter().map(|name| url("2.0.0", name)).collect();
+    let targets: Vec<String> = parts.iter().map(|(name, _)| url("2.0.0", name)).collect();
     poll(PATIENCE, "the second release", || {
-        let is_there = |target| rig.origin.request("HEAD", target, "").status == 200;
+        let is_there = |target: &String| rig.origin.request("HEAD", target, "").status == 200;
         targets.iter().all(is_there).then_some(())
     });
-    for (fault, target) in faults.into_iter().zip(&targets) {
+    for ((fault, target), (_, body)) in faults.into_iter().zip(&targets).zip(&parts) {
         rig.proxy.inject(every(fault));
         assert_serves_what_it_knows(&rig, target, &format!("{fault:?}"));
         rig.proxy.heal();
         rig.proxy.reset_open();
-        rig.assert_recovers(target, &body);
+        rig.assert_recovers(target, body);
     }
     rig.proxy.refuse();
     assert_serves_what_it_knows(&rig, targets.last().unwrap(), "refused");
     rig.proxy.heal();
-    rig.assert_recovers(targets.last().unwrap(), &body);
+    rig.assert_recovers(targets.last().unwrap(), &parts.last().unwrap().1);
 }
 
 #[test]
@@ -231,6 +239,10 @@ fn a_body_breaks_off_in_bounded_time_when_the_bucket_stays_away_and_never_with_w
     assert_eq!(ended, Err(Drained::Ended));
     assert!(body == big()[..PIECE], "{}", body.len());
     assert!(began.elapsed() < BREAK_BOUND, "{:?}", began.elapsed());
+    poll(PATIENCE, "the answer is counted", || {
+        let broken = rig.metric("headwater_answers_total{ending=\"store-away\"}");
+        is_about(broken, 1.0).then_some(())
+    });
     rig.proxy.heal();
     rig.assert_recovers(&url("1.0.0", "big"), &big());
 }

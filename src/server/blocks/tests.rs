@@ -12,8 +12,8 @@ use crate::catalog::{Artifact, Pieces};
 use crate::model::{ArtifactName, ByteRange, Locator};
 use crate::server::metrics::Metrics;
 use crate::store::{
-    Blob, Content, Created, Document, Entry, Key, Remote, Reservation, Store, StoreError, Swapped,
-    Sweep, Tag, Upload,
+    Blob, Content, Created, Document, Entry, Facts, Key, Remote, Reservation, Store, StoreError,
+    Swapped, Sweep, Tag, Upload,
 };
 
 /// What goes wrong with one read.
@@ -98,7 +98,7 @@ impl Store for OneObject {
         }))
     }
 
-    async fn create(&self, _key: &Key, _size: u64) -> Result<Box<dyn Upload>, StoreError> {
+    async fn create(&self, _key: &Key, _facts: &Facts) -> Result<Box<dyn Upload>, StoreError> {
         unreachable!("{NOT_ASKED}")
     }
 
