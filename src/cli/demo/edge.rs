@@ -434,8 +434,8 @@ impl<'a> Tour<'a> {
             "\n{}\nin all     {} requests of devices, {} of the edge to the origin\n           {} to devices, {} from the origin\n",
             table(&header, self.rows.iter().map(cells)),
             self.rows.len(),
-            stats.origin_requests,
-            size(stats.viewer_bytes),
+            stats.books.origin_requests,
+            size(stats.books.viewer_bytes),
             size(stats.origin_bytes),
         )
     }
