@@ -10,7 +10,7 @@ use crate::edge::policy::cache::CacheSettings;
 use crate::edge::policy::freshness::Ttl;
 use crate::edge::policy::topology::{Region, TopologySettings};
 use crate::fleet::document::within;
-use crate::fleet::units::{print_count, print_duration, print_size};
+use crate::fleet::units::{as_f64, print_count, print_duration, print_size, round};
 
 mod file;
 
@@ -20,6 +20,8 @@ pub use file::DEFAULT_NAME;
 pub const DEVICES: RangeInclusive<u64> = 1..=10_000_000_000;
 /// The size of an artifact: CloudFront keeps up to 50 GB of one answer (fact 34), and a device has to hold it.
 pub const ARTIFACT_BYTES: RangeInclusive<u64> = 1..=50_000_000_000;
+/// All bytes of a release: counts of bytes end at 18 EB, and what is sent varies.
+const RELEASE_BYTES_MAX: f64 = 1e19;
 /// A window: below a minute there is no series to look at, above 30 days the next release is out.
 pub const WINDOW: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
@@ -251,6 +253,13 @@ impl Scenario {
                 artifact.bytes = bytes;
             }
         }
+        if let Some(what) = self.excess() {
+            let flag = match changes.devices {
+                Some(_) => "--devices",
+                None => "--artifact-size",
+            };
+            return Err(ChangeError { flag, what });
+        }
         if let Some(window) = changes.window {
             let window = within(window, &WINDOW, print_duration).map_err(refused("--window"))?;
             let factor = window.as_secs_f64() / self.window.as_secs_f64();
@@ -262,6 +271,20 @@ impl Scenario {
             self.window = window;
         }
         Ok(self)
+    }
+
+    /// What is wrong when so many devices fetch more bytes than can be counted.
+    fn excess(&self) -> Option<String> {
+        let artifacts = self.release.artifacts.iter();
+        let each: f64 = artifacts.map(|one| one.share * as_f64(one.bytes)).sum();
+        (as_f64(self.devices) * each > RELEASE_BYTES_MAX).then(|| {
+            format!(
+                "makes {} devices fetch {} each; allowed: {} in all, so take fewer devices or smaller artifacts",
+                print_count(self.devices),
+                print_size(round(each)),
+                print_size(round(RELEASE_BYTES_MAX)),
+            )
+        })
     }
 }
 

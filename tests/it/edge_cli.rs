@@ -345,6 +345,27 @@ fn a_kill_leaves_nothing_in_the_folder_for_temporary_files() {
 }
 
 #[test]
+fn a_body_that_is_kept_in_a_file_arrives_whole_and_in_parts() {
+    let origin = Origin::shared();
+    let edge = Edge::start(origin.data, "[desk]\nmemory_object_bytes_max = 1024\n", &[]);
+    let (url, body) = (fixture::url("big"), fixture::body("big"));
+    assert!(edge.get(&url, "").body == body);
+    let hit = edge.get(&url, "");
+    assert_eq!(hit.field("x-cache"), Some("Hit from cloudfront"));
+    assert!(hit.body == body);
+    for (first, last) in [
+        (70_001, 1_500_000),
+        (5, 16_400),
+        (5, 9),
+        (1, body.len() - 1),
+    ] {
+        let part = edge.get(&url, &format!("Range: bytes={first}-{last}\r\n"));
+        assert_eq!(part.status, 206);
+        assert!(part.body == body[first..=last], "{first}-{last}");
+    }
+}
+
+#[test]
 fn a_request_beyond_cloudfronts_limits_is_413_and_the_last_of_its_connection() {
     let origin = Origin::shared();
     let edge = in_front_of(&origin, &[]);

@@ -27,6 +27,7 @@ fn await_visible<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(!is_last, "not within {VISIBLE_WITHIN:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5)); // the origin needs the processor as well
     }
 }
 

@@ -294,8 +294,8 @@ pub struct Conservation {
     pub hit_bytes: u64,
     /// … that a fill brought.
     pub fill_bytes: u64,
-    /// Requests that left for the origin, which its own log has: each attempt and each repetition on a new connection by
-    /// itself. What found no connection did not leave.
+    /// Requests handed to a connection to the origin, whose own log has them: each attempt and each repetition on a new
+    /// connection by itself. What found no connection did not leave.
     pub origin_requests: u64,
     /// … to which no head of an answer came: the connection was lost, the time was up, what came was not HTTP, or nobody
     /// waited for it any more.

@@ -28,11 +28,15 @@ const PROBE_BYTES: u64 = 64 << 10;
 const PAGE_BYTES: u64 = 4096;
 /// `pwritev` takes at most 1,024 buffers (`IOV_MAX`).
 const BUFFERS_MAX: usize = 1024;
+/// What tmpfs says that it is (statfs(2)): the folder for temporary files of many systems.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 /// Space for bodies.
 #[derive(Debug)]
 pub(super) struct Disk {
     folder: PathBuf,
+    /// There is no device to wait for.
+    is_memory: bool,
     growing: Mutex<Growing>,
     sent: Arc<SentFiles>,
 }
@@ -47,6 +51,7 @@ struct Growing {
 #[derive(Debug)]
 pub(super) struct Extent {
     file: Arc<File>,
+    is_memory: bool,
     offset: u64,
     len: u64,
     /// It is a file of its own.
@@ -56,10 +61,13 @@ pub(super) struct Extent {
 impl Disk {
     /// Makes the file at once, so that a folder that cannot be used is known before the first large body.
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
+        let file = tempfile::tempfile_in(folder)?;
+        let kind = rustix::fs::fstatfs(&file)?.f_type;
         Ok(Self {
             folder: folder.to_owned(),
+            is_memory: u64::try_from(kind) == Ok(TMPFS_MAGIC),
             growing: Mutex::new(Growing {
-                file: Arc::new(tempfile::tempfile_in(folder)?),
+                file: Arc::new(file),
                 next: 0,
             }),
             sent: Arc::new(SentFiles::new(SENT_FILES_MAX)),
@@ -89,6 +97,7 @@ impl Disk {
         growing.next += len;
         Ok(Extent {
             file: Arc::clone(&growing.file),
+            is_memory: self.is_memory,
             offset,
             len,
             sent: None,
@@ -100,6 +109,7 @@ impl Disk {
         let sent = self.sent.add(&file, len)?;
         Ok(Extent {
             file,
+            is_memory: self.is_memory,
             offset: 0,
             len,
             sent: Some(sent),
@@ -165,7 +175,11 @@ impl Extent {
     /// What of the buffer can be filled from memory, without waiting for a device. `None`: nothing.
     pub(super) fn read_now(&self, buffer: &mut [u8], at: u64) -> Option<usize> {
         let mut buffers = [IoSliceMut::new(buffer)];
-        let flags = ReadWriteFlags::NOWAIT;
+        let flags = if self.is_memory {
+            ReadWriteFlags::empty() // tmpfs refuses the question, and never waits but for what was swapped out
+        } else {
+            ReadWriteFlags::NOWAIT
+        };
         match rustix::io::preadv2(&self.file, &mut buffers, self.offset + at, flags) {
             Ok(0) | Err(_) => None, // whatever the reason, the blocking read finds it out
             Ok(read) => Some(read),
@@ -250,6 +264,20 @@ mod tests {
                 extent.load(1000, 200_000).is_err(),
                 "beyond what is written"
             );
+        }
+    }
+
+    #[test]
+    fn in_a_file_system_in_memory_everything_is_in_memory() {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let disk = Disk::new(folder.path()).unwrap();
+        for len in [SHARED_BYTES_MAX, SHARED_BYTES_MAX + 1] {
+            let extent = disk.allocate(len).unwrap();
+            extent.write(&[vec![7; 100_000].into()], 0).unwrap();
+            assert!(extent.is_in_memory(0, 100_000));
+            let mut read = [0; 1000];
+            assert_eq!(extent.read_now(&mut read, 99_500), Some(500));
+            assert_eq!(extent.read_now(&mut read, 100_000), None);
         }
     }
 

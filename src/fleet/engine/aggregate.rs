@@ -2,7 +2,8 @@
 //!
 //! Owns how devices are shared out over kinds. Devices are exchangeable, so a count of them that is drawn from the right
 //! distribution stands for the devices themselves; never does it average where the exact engine would draw. Its time is
-//! that of the number of steps and kinds of devices, not of the devices.
+//! that of the number of steps and kinds of devices, not of the devices; only where the release does not fit a POP's cache
+//! every visit to a POP is played, because each may evict.
 
 use super::chance::{self, Dice};
 use crate::fleet::scenario::Line;

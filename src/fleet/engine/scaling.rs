@@ -119,7 +119,7 @@ impl Group {
         let period = self.period_micros();
         let mut over = ScaleIn::default();
         let mut at = now;
-        // An alarm that rings once more is answered by what is in service already: the metric is zero.
+        // No alarm rings any more: the metric is zero.
         while self.in_service > self.settings.instances_min.max(1) || !self.coming.is_empty() {
             over.seconds += period / 1_000_000;
             over.instance_seconds += self.in_service * period / 1_000_000;

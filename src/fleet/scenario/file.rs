@@ -101,6 +101,9 @@ impl Scenario {
                 "is shorter than `window`; it has to be at least as long",
             );
         }
+        if let Some(what) = scenario.excess() {
+            root.blame("devices", &what);
+        }
         root.end();
         document.check()?;
         Ok(scenario)

@@ -102,10 +102,12 @@ async fn whatever_a_crowd_does_everyone_gets_the_right_bytes_and_nothing_is_lost
         assert_eq!(stats.viewer_requests, 160, "{abort:?}");
         stats.books.check().unwrap();
         assert!(stats.books.viewer_bytes >= whole_bytes.load(Ordering::Relaxed));
-        assert_eq!(
-            stats.books.origin_requests,
-            origin.count() as u64,
-            "{abort:?}"
+        // One that nobody waits for any more may be dropped on its way to the connection, or be counted there late.
+        let (asked, seen) = (stats.books.origin_requests, origin.count() as u64);
+        let answered = asked - stats.books.origin_unanswered;
+        assert!(
+            (answered..=asked).contains(&seen),
+            "{abort:?}: {seen} of {asked}, {answered} answered"
         );
         assert!(edge.engine.memory_bytes() <= 9 * MIB as u64, "{abort:?}");
     }

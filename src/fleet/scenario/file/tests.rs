@@ -145,6 +145,15 @@ fn changes_are_held_to_the_limits_of_the_file() {
         }),
         "`--artifact-size` is 50 GB; allowed: 1 B to 50 GB"
     );
+    assert_eq!(
+        refused(Changes {
+            devices: Some(10_000_000_000),
+            artifact_bytes: Some(5_000_000_000),
+            ..none.clone()
+        }),
+        "`--devices` makes 10,000,000,000 devices fetch 5 GB each; allowed: 10 EB in all, so take fewer devices or \
+         smaller artifacts"
+    );
     let long = Some(Duration::from_secs(31 * 24 * 3600));
     assert_eq!(
         refused(Changes {
@@ -243,6 +252,20 @@ fn shares_have_to_sum_up_to_one() {
         ["x.toml:3: [regions] has shares that sum up to 0.900000; they have to sum up to 1"]
     );
     assert_eq!(problems("[regions]\neurope = 1.0\n"), [""; 0]);
+}
+
+#[test]
+fn more_bytes_than_can_be_counted_are_refused() {
+    let row = "{ name = \"a\", size = \"5GB\", share = 1.0 }";
+    let of = |devices: u64| format!("devices = {devices}\n[release]\nartifacts = [{row}]\n");
+    assert_eq!(problems(&of(2_000_000_000)), [""; 0]);
+    assert_eq!(
+        problems(&of(2_000_000_001)),
+        [
+            "x.toml:3: `devices` makes 2,000,000,001 devices fetch 5 GB each; allowed: 10 EB in all, so take fewer \
+             devices or smaller artifacts"
+        ]
+    );
 }
 
 #[test]
