@@ -59,14 +59,10 @@ pub fn start(directives: &str, format: Format, colours: Colours) -> Result<(), T
     Ok(())
 }
 
-/// Whether an event may be shown at all, whatever was selected. Below warnings the AWS crates print requests as they
-/// send them, session tokens and tokens of roles included, and the identity of each key. Which place gave credentials
-/// may be seen.
+/// Whether an event may be shown at all, whatever was selected. Even in warnings the AWS crates print requests and answers
+/// as they are, tokens and bodies included; what went wrong is in the error that they return.
 fn is_harmless(event: &Metadata<'_>) -> bool {
-    let target = event.target();
-    !target.starts_with("aws_")
-        || target.starts_with("aws_config::meta")
-        || *event.level() <= Level::WARN
+    !event.target().starts_with("aws_") || *event.level() == Level::ERROR
 }
 
 /// An error and all its sources in one line, for a log field or a message.
