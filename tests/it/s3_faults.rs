@@ -64,7 +64,7 @@ impl Rig {
 
     /// Gives up soon, so that a fault that stays is reported soon.
     fn impatient(self) -> Self {
-        self.wait_for_an_answer("300ms");
+        self.wait_for_an_answer("1s");
         self
     }
 
