@@ -1,4 +1,5 @@
-//! The index over a directory that changes, and with a clock that stands still.
+//! The index over a directory that changes, and with a clock that stands still. Owns what is looked at again and when;
+//! never opens a socket.
 
 use jiff::Timestamp;
 

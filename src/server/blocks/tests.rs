@@ -1,4 +1,4 @@
-//! Blocks over a store that a test can break.
+//! Blocks over a store that a test can break. Owns the one fake of a store; only `tests/it/s3_serve*.rs` ask a real one.
 
 use std::collections::VecDeque;
 use std::io;
