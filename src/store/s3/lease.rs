@@ -235,7 +235,7 @@ impl Shared {
                 Ok(_) => return,
                 // The next renewal may go better; the age of this one says how long that may be hoped for.
                 Err(error) => {
-                    tracing::debug!(%error, key = self.key, "cannot renew `{}`", self.key)
+                    tracing::debug!(%error, key = self.key, "cannot renew `{}`", self.key);
                 }
             }
         }
