@@ -103,6 +103,8 @@ mod wire_ranges;
 // S3.
 /// Every command on a bucket.
 mod s3_commands;
+/// A publisher to a bucket that is killed, and what its memory is.
+mod s3_crash;
 /// S3 slow, busy, broken, gone: what commands do then, and say.
 mod s3_faults;
 /// Publishing to a bucket: what is sent again, who waits, what is left.
