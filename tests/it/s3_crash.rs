@@ -24,7 +24,7 @@ const HUGE_BYTES: u64 = 256 << 20;
 const RESIDENT_BYTES_MAX: u64 = 144 << 20;
 
 fn publish(server: &S3Server, input: &Path) -> Command {
-    let mut command = cli::command(&["publish", "agent", "1.0", input.to_str().unwrap()]);
+    let mut command = cli::command(["publish", "agent", "1.0", input.to_str().unwrap()]);
     command
         .args(["--store", &server.store_url("p")])
         .envs(server.environment())
