@@ -112,7 +112,7 @@ async fn ingest_and_commit(
     let digests = ingest_all(store, draft, leftovers, progress).await?;
     store.settle(&draft.keys()?).await?;
     crash::point("publish.artifacts-settled");
-    if !reservation.is_held() {
+    if !reservation.confirm().await? {
         // Another publisher may be replacing these artifacts by its own.
         return Err(PublishError::ReservationLost(draft.id.clone()));
     }

@@ -61,20 +61,15 @@ pub(super) async fn ingest(
     leftover: Leftover,
     progress: &Arc<dyn Progress>,
 ) -> Result<(Digests, Ingested), PublishError> {
-    if input.stamp.size <= SMALL_BYTES_MAX {
-        let (bytes, digests) = read_small(input, progress).await?;
-        let facts = facts(input, Some(digests.clone()));
-        if let Some(ingested) = left_over(store, key, &facts, leftover).await? {
-            return Ok((digests, ingested));
-        }
-        let mut upload = store.create(key, &facts).await?;
-        upload.write(bytes).await?;
-        return Ok((digests, upload.finish().await?.into()));
-    }
     if store.is_remote() {
         return ingest_remotely(store, key, input, leftover, progress).await;
     }
     let mut upload = store.create(key, &facts(input, None)).await?;
+    if input.stamp.size <= SMALL_BYTES_MAX {
+        let (bytes, digests) = read_small(input, progress).await?;
+        upload.write(bytes).await?;
+        return Ok((digests, upload.finish().await?.into()));
+    }
     let (sender, mut chunks) = mpsc::channel(BUFFERS);
     let reading = tokio::spawn(read_large(
         input.clone(),
@@ -106,27 +101,8 @@ pub(super) fn facts(input: &Input, digests: Option<Digests>) -> Facts {
     }
 }
 
-/// What is to be said of an input without sending it: that it is there, or that a remote store has other bytes there,
-/// which it would only say after all of these have travelled.
-async fn left_over(
-    store: &dyn Store,
-    key: &Key,
-    facts: &Facts,
-    leftover: Leftover,
-) -> Result<Option<Ingested>, PublishError> {
-    if leftover == Leftover::None || !store.is_remote() {
-        return Ok(None);
-    }
-    let is_same = store.holds(key, facts).await?;
-    Ok(Some(if is_same {
-        Ingested::Stored
-    } else {
-        Ingested::Taken
-    }))
-}
-
-/// Reads a large input twice: to know its digests, of which nobody is told the progress, and to send what is not there.
-/// The store refuses bytes that are not those of the first time.
+/// Hashes an input and then sends it, unless it is there. A large one is read twice, and nobody is told the progress of
+/// the first time; the store refuses bytes that are others at the second.
 async fn ingest_remotely(
     store: &dyn Store,
     key: &Key,
@@ -134,20 +110,33 @@ async fn ingest_remotely(
     leftover: Leftover,
     progress: &Arc<dyn Progress>,
 ) -> Result<(Digests, Ingested), PublishError> {
-    let silent: Arc<dyn Progress> = Arc::new(Silent);
-    let digests = digest(input, &silent).await?;
+    let (bytes, digests) = if input.stamp.size <= SMALL_BYTES_MAX {
+        let (bytes, digests) = read_small(input, progress).await?;
+        (Some(bytes), digests)
+    } else {
+        let silent: Arc<dyn Progress> = Arc::new(Silent);
+        (None, digest(input, &silent).await?)
+    };
     let facts = facts(input, Some(digests.clone()));
-    if let Some(ingested) = left_over(store, key, &facts, leftover).await? {
-        if ingested == Ingested::Stored {
+    if leftover == Leftover::SameSize {
+        if !store.holds(key, &facts).await? {
+            // The store would say so, too, but only after all bytes have travelled.
+            return Ok((digests, Ingested::Taken));
+        }
+        if bytes.is_none() {
             progress.advance(facts.size);
         }
-        return Ok((digests, ingested));
+        return Ok((digests, Ingested::Stored));
+    }
+    let mut upload = store.create(key, &facts).await?;
+    if let Some(bytes) = bytes {
+        upload.write(bytes).await?;
+        return Ok((digests, upload.finish().await?.into()));
     }
     let refused = |error: StoreError| match error.source.kind() {
         io::ErrorKind::InvalidData => changed(input, "its bytes are others at the second reading"),
         _ => error.into(),
     };
-    let mut upload = store.create(key, &facts).await?;
     let (sender, mut chunks) = mpsc::channel(BUFFERS);
     let (again, told) = (input.clone(), Arc::clone(progress));
     let reading = tokio::spawn(run_blocking(move || {

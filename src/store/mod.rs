@@ -190,11 +190,12 @@ pub trait Upload: Send {
 }
 
 /// Keeps other publishers out of one scope until it is dropped. Dies with its process.
+#[async_trait]
 pub trait Reservation: Send + Sync {
     /// Whether it still does, and will for some seconds. One in another machine's hands can be lost when that machine
     /// cannot be reached for long.
-    fn is_held(&self) -> bool {
-        true
+    async fn confirm(&self) -> Result<bool, StoreError> {
+        Ok(true)
     }
 }
 

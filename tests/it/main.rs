@@ -97,6 +97,10 @@ mod wire_paths;
 mod wire_ranges;
 
 // S3.
+/// Every command on a bucket.
+mod s3_commands;
+/// S3 slow, busy, broken, gone: what commands do then, and say.
+mod s3_faults;
 /// Publishing to a bucket: what is sent again, who waits, what is left.
 mod s3_publish;
 /// An origin over a bucket: what it fetches, what it keeps, that two are one.

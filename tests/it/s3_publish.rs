@@ -4,7 +4,7 @@
 //! other publishers ever see of it: the proxy before the server cuts it off. What kill -9 does to the program
 //! itself is in `publish_crash.rs`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl Scene {
     }
 
     /// Publishes `agent 1.0` in a process that dies after three parts of a large file were sent.
-    async fn die_after_three_parts(&self, input: &PathBuf) {
+    async fn die_after_three_parts(&self, input: &Path) {
         self.proxy
             .inject(every(Fault::Hang).operation("UploadPart").after(3));
         let publisher = publisher_to(self.proxied());
@@ -131,7 +131,7 @@ fn publisher_to(store: Arc<dyn Store>) -> Publisher {
     Publisher::new(store, Arc::new(clock))
 }
 
-async fn publish(store: &Arc<dyn Store>, input: &PathBuf) -> Result<Published, PublishError> {
+async fn publish(store: &Arc<dyn Store>, input: &Path) -> Result<Published, PublishError> {
     let publisher = publisher_to(Arc::clone(store));
     let request = request("agent", "1.0", &[input]);
     publisher.publish(request, Arc::new(Silent)).await
@@ -171,9 +171,9 @@ async fn the_repeat_of_a_publish_that_died_sends_only_the_parts_that_are_missing
     scene.server.forget();
     let store = scene.direct();
     let counter = Arc::new(Counter::default());
-    let publisher = publisher_to(Arc::clone(&store));
+    let engineer = publisher_to(Arc::clone(&store));
     let progress = Arc::clone(&counter);
-    let published = publisher
+    let published = engineer
         .publish(request("agent", "1.0", &[&input]), progress)
         .await;
     assert_eq!(published.unwrap().state, PublishState::Published);
@@ -184,7 +184,7 @@ async fn the_repeat_of_a_publish_that_died_sends_only_the_parts_that_are_missing
     assert_eq!(scene.server.uploads(), [""; 0]);
     let all = counter.bytes.load(Ordering::Relaxed);
     assert_eq!(counter.advanced.load(Ordering::Relaxed), all);
-    drop((publisher, store)); // the end of a program waits until its reservations are given up
+    drop((engineer, store)); // the end of a program waits until its reservations are given up
     assert_eq!(scene.private(), [""; 0]);
 }
 

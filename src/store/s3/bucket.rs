@@ -23,12 +23,15 @@ use super::S3Options;
 use super::endpoint::Endpoint;
 use super::failure::{self, Cause, Step};
 use super::metadata::Metadata;
-use super::request::{Caller, Failed, Pauses, Request, retry_config};
+use super::request::{Caller, Failed, Pauses, Request, patience, retry_config};
 use super::transport::{Trace, Transport};
 use crate::store::{Entry, StoreError};
 
 /// The folder of what only publishers look at. No name of an object can have it as a segment at that place.
 pub(super) const PRIVATE: &str = ".headwater";
+
+/// S3's limit.
+const KEY_BYTES_MAX: usize = 1024;
 
 /// Removals under way at one time: S3 takes some 20 ms for each and 3,500 a second.
 const REMOVALS_AT_ONCE: usize = 32;
@@ -103,7 +106,6 @@ impl Bucket {
                 endpoint,
                 credentials: options.credentials,
                 transport,
-                timeout: options.request_timeout,
             },
         })
     }
@@ -133,6 +135,20 @@ impl Bucket {
 
     pub(super) fn failed(&self, step: Step, key: &str, failed: Failed) -> StoreError {
         self.error(step, key, failed.cause)
+    }
+
+    /// Refuses a name that S3 would refuse, and that servers which take it would answer about in different ways.
+    pub(super) fn check_length(&self, step: Step, key: &str) -> Result<(), StoreError> {
+        let bytes = self.prefix.len() + key.len();
+        if bytes <= KEY_BYTES_MAX {
+            return Ok(());
+        }
+        let why = format!(
+            "its name in the bucket has {bytes} bytes, prefix included; S3 takes {KEY_BYTES_MAX}; shorten the \
+             artifact's name or the prefix"
+        );
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidFilename, why);
+        Err(StoreError::new(step.action, self.subject(key), source))
     }
 
     fn path(&self, step: Step, key: &str) -> Result<Path, StoreError> {
@@ -253,6 +269,7 @@ impl Bucket {
             Condition::Absent => failure::CREATE,
             Condition::Tagged(_) => failure::REPLACE,
         };
+        self.check_length(step, key)?;
         let path = self.path(step, key)?;
         let mode = match condition {
             Condition::Absent => PutMode::Create,
@@ -262,6 +279,7 @@ impl Bucket {
             }),
         };
         let (started, mut pauses, mut attempts) = (Instant::now(), Pauses::default(), 0);
+        let patience = patience(self.caller.transport.allowance(bytes.len() as u64));
         loop {
             let trace = Trace::default();
             let options = PutOptions {
@@ -290,7 +308,7 @@ impl Bucket {
                 Some(StatusCode::CONFLICT) => true,
                 _ => false,
             };
-            let is_over = started.elapsed() >= self.caller.timeout;
+            let is_over = started.elapsed() >= patience;
             if is_over && is_conflict {
                 return Ok(Written::Refused);
             }

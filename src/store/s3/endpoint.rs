@@ -1,6 +1,7 @@
 //! The address of a bucket.
 //!
-//! Owns where the bucket's name stands, in the path or in the host name, and how a key becomes a URL. Pure: asks nobody.
+//! Owns where the bucket's name stands, in the path or in the host name, and how a key becomes a URL. Never asks
+//! anybody: pure.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the threads. The threads that serve drive no connection to S3, so that neither slows the other, and connections
 //! outlive whoever asked first. What is started here ends with its asker, but for the release of reservations,
-//! which a program that ends still waits for.
+//! which a program that ends still waits for. Never knows what is said.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -111,8 +111,8 @@ mod tests {
         let alive = Arc::new(());
         let held = Arc::clone(&alive);
         let asked = io.run(async move {
-            let _held = held;
             std::future::pending::<()>().await;
+            drop(held);
         });
         assert!(
             tokio::time::timeout(Duration::from_millis(10), asked)

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use tokio::time::Instant;
@@ -29,6 +30,9 @@ const RENEWAL: Duration = Duration::from_secs(3);
 /// How much earlier than others its holder regards a lease as expired: S3's dates are whole seconds, and what is done
 /// under the lease takes its time.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// Far above what a lease has.
+const LEASE_BYTES_MAX: u64 = 1024;
 
 /// How often a lease that came and went meanwhile is asked for again.
 const ATTEMPTS: u32 = 3;
@@ -105,40 +109,54 @@ pub(super) async fn try_take(
         };
         let state = State {
             tag,
+            renewals: 0,
             renewed: asked,
             is_lost: false,
         };
-        return Ok(Some(Held {
+        return Ok(Some(Held(Arc::new(Shared {
             bucket,
             scope,
             key,
             holder,
-            state: Arc::new(Mutex::new(state)),
-        }));
+            state: Mutex::new(state),
+            renewing: tokio::sync::Mutex::new(()),
+        }))));
     }
     Ok(None)
 }
 
 /// Other bytes for each holder and renewal: a tag is often the digest of the bytes.
 fn content(holder: u64, renewal: u64) -> Bytes {
-    Bytes::from(format!(
-        "{{\"holder\":\"{holder:016x}\",\"renewal\":{renewal}}}\n"
-    ))
+    let mut bytes = content_of(holder);
+    bytes.extend_from_slice(format!("{renewal}}}\n").as_bytes());
+    bytes.into()
+}
+
+/// How every lease of a holder begins.
+fn content_of(holder: u64) -> Vec<u8> {
+    format!("{{\"holder\":\"{holder:016x}\",\"renewal\":").into_bytes()
 }
 
 /// A lease that was taken and is not yet kept.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct Held(Arc<Shared>);
+
+/// What the holder of a lease and its renewals know.
+#[derive(Debug)]
+struct Shared {
     bucket: Arc<Bucket>,
     scope: String,
     key: String,
     holder: u64,
-    state: Arc<Mutex<State>>,
+    state: Mutex<State>,
+    /// Held for a renewal: of two at once one would find the tag of the other.
+    renewing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
     tag: String,
+    renewals: u64,
     /// When the renewal began that succeeded last: the lease is not older than that.
     renewed: Instant,
     /// Another publisher has it.
@@ -151,41 +169,86 @@ impl State {
     }
 }
 
-fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the lease young; false when another publisher has it.
+    async fn renew(&self) -> Result<bool, StoreError> {
+        let asked = Instant::now();
+        let (tag, renewal) = {
+            let mut state = self.state();
+            if state.is_lost {
+                return Ok(false);
+            }
+            state.renewals += 1;
+            (state.tag.clone(), state.renewals)
+        };
+        let (bytes, metadata) = (content(self.holder, renewal), Metadata::private());
+        let condition = Condition::Tagged(&tag);
+        let written = self.bucket.write(&self.key, condition, &bytes, &metadata);
+        match written.await? {
+            Written::Done(tag) => {
+                let mut state = self.state();
+                state.tag = tag;
+                state.renewed = asked;
+                Ok(true)
+            }
+            Written::Refused => self.recognise().await,
+        }
+    }
+
+    /// Whether the lease is ours although it has another tag: then a renewal was done that was reported as failed. It
+    /// is as old as that one, and so not young; but the next renewal finds it.
+    async fn recognise(&self) -> Result<bool, StoreError> {
+        let found = self.bucket.read(&self.key, LEASE_BYTES_MAX).await?;
+        let mut state = self.state();
+        match found {
+            Some((bytes, tag)) if bytes.starts_with(&content_of(self.holder)) => {
+                state.tag = tag;
+                Ok(state.is_held())
+            }
+            _ => {
+                state.is_lost = true;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Whether the lease is held; asks, when the last renewal is long ago.
+    async fn confirm(&self) -> Result<bool, StoreError> {
+        let _alone = self.renewing.lock().await;
+        if self.state().is_held() || self.renew().await? {
+            return Ok(true);
+        }
+        self.renew().await // by the tag that the first one may have found
+    }
+
+    /// Keeps the lease young until another publisher has it.
+    async fn keep_young(&self) {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let _alone = self.renewing.lock().await;
+            match self.renew().await {
+                Ok(_) if !self.state().is_lost => {}
+                Ok(_) => return,
+                // The next renewal may go better; the age of this one says how long that may be hoped for.
+                Err(error) => {
+                    tracing::debug!(%error, key = self.key, "cannot renew `{}`", self.key)
+                }
+            }
+        }
+    }
 }
 
 impl Held {
     /// Keeps the lease young until the returned reservation is dropped, which gives it up.
     pub(super) fn keep(self, io: Arc<Io>) -> Lease {
-        let (bucket, key) = (Arc::clone(&self.bucket), self.key.clone());
-        let (holder, state) = (self.holder, Arc::clone(&self.state));
-        let metadata = Metadata::private();
-        let renewing = io.handle().spawn(async move {
-            for renewal in 1.. {
-                tokio::time::sleep(RENEWAL).await;
-                let asked = Instant::now();
-                let tag = lock(&state).tag.clone();
-                let condition = Condition::Tagged(&tag);
-                let bytes = content(holder, renewal);
-                let written = bucket.write(&key, condition, &bytes, &metadata);
-                match written.await {
-                    Ok(Written::Done(tag)) => {
-                        let mut state = lock(&state);
-                        state.tag = tag;
-                        state.renewed = asked;
-                    }
-                    Ok(Written::Refused) => {
-                        lock(&state).is_lost = true;
-                        return;
-                    }
-                    // The next renewal may go better; the age of this one says how long that may be hoped for.
-                    Err(error) => tracing::debug!(%error, key, "cannot renew `{key}`"),
-                }
-            }
-        });
+        let shared = Arc::clone(&self.0);
+        let renewing = io.handle().spawn(async move { shared.keep_young().await });
         Lease {
-            held: self,
+            shared: self.0,
             renewing: Some(AbortOnDropHandle::new(renewing)),
             io,
         }
@@ -195,27 +258,30 @@ impl Held {
 /// A lease that is kept young.
 #[derive(Debug)]
 pub(super) struct Lease {
-    held: Held,
+    shared: Arc<Shared>,
     renewing: Option<AbortOnDropHandle<()>>,
     io: Arc<Io>,
 }
 
+#[async_trait]
 impl Reservation for Lease {
-    fn is_held(&self) -> bool {
-        lock(&self.held.state).is_held()
+    async fn confirm(&self) -> Result<bool, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        self.io.run(async move { shared.confirm().await }).await
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let renewing = self.renewing.take();
-        if !self.is_held() {
+        if !self.shared.state().is_held() {
             return; // it may be another's by now, and expires by itself
         }
-        let (bucket, key) = (Arc::clone(&self.held.bucket), self.held.key.clone());
-        self.io.release(self.held.scope.clone(), async move {
+        let shared = Arc::clone(&self.shared);
+        self.io.release(self.shared.scope.clone(), async move {
             drop(renewing); // a renewal that is still under way finds no object under its tag
-            if let Err(error) = bucket.remove(&key).await {
+            let key = &shared.key;
+            if let Err(error) = shared.bucket.remove(key).await {
                 tracing::debug!(%error, key, "cannot remove `{key}`, which expires by itself");
             }
         });
@@ -255,6 +321,7 @@ mod tests {
     async fn its_holder_gives_a_lease_up_before_others_may_take_it() {
         let state = State {
             tag: String::new(),
+            renewals: 0,
             renewed: Instant::now(),
             is_lost: false,
         };

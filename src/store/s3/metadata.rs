@@ -1,7 +1,7 @@
 //! What S3 keeps beside an object's bytes.
 //!
 //! Owns which fields an object has, so that S3 itself answers as the origin does when it stands in for it, and the
-//! digest by which a publisher recognises what it has sent already.
+//! digest by which a publisher recognises what it has sent already. Never decides what is recognised: `upload.rs` does.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ const SHA256: &str = "sha256";
 const DOCUMENT: &str = "application/json";
 const UNKNOWN: &str = "application/octet-stream";
 
-/// As the origin answers, DESIGN.md §5. A channel has the lifetime that the configuration has by default: the store
+/// As the origin answers. A channel has the lifetime that the configuration has by default: the store
 /// does not know that of a single origin.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 const POINTER: &str = "public, max-age=30, stale-while-revalidate=30, stale-if-error=86400";

@@ -2,6 +2,8 @@
 //!
 //! Owns the XML. Never decides which part is sent or which upload is abandoned (`upload.rs`, `sweep.rs`).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,9 @@ use super::failure::Cause;
 use super::metadata::Metadata;
 use super::request::{Caller, Failed, Request};
 use crate::model::Digest;
+
+/// How long S3 may take to make one object of ten thousand parts: it says minutes, and sends nothing but spaces meanwhile.
+const COMPLETION_TIME: Duration = Duration::from_secs(600);
 
 /// Where a part's digest stands.
 const CHECKSUM: &str = "x-amz-checksum-sha256";
@@ -143,7 +148,11 @@ impl Caller {
         })?;
         let digest = Digest::of(document.as_bytes());
         let query = [("uploadId", upload.id.as_str())];
-        let request = Request::new(Method::POST, &upload.key, &query)
+        let request = Request {
+            longer: COMPLETION_TIME,
+            ..Request::new(Method::POST, &upload.key, &query)
+        };
+        let request = request
             .header("if-none-match", "*")
             .header("content-type", "application/xml")
             .body(document.into(), digest);

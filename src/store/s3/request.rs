@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::failure::Cause;
-use super::transport::{Answer, Trace, Transport};
+use super::transport::{Answer, Longer, Trace, Transport};
 use crate::model::Digest;
 
 /// The pause after the first failure; each further one is up to twice as long. S3 answers 503 while it divides a busy
@@ -29,13 +29,13 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause: what a person who watches the progress still takes for work.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How many times the time limit of one request all its repetitions may take, so that an outage that outlives two
-/// attempts is reported in bounded time.
+/// How many times the time limit of one request may pass before it is not sent again, so that an outage that outlives
+/// two attempts is reported in bounded time.
 const PATIENCE: u32 = 2;
 
-/// For how long a failed request is sent again.
-fn patience(timeout: Duration) -> Duration {
-    timeout * PATIENCE
+/// For how long a failed request is sent again that may itself take `allowed`.
+pub(super) fn patience(allowed: Duration) -> Duration {
+    allowed * PATIENCE
 }
 
 /// The same rules for the requests that `object_store` makes.
@@ -62,7 +62,6 @@ pub(super) struct Caller {
     pub(super) endpoint: Endpoint,
     pub(super) credentials: Arc<dyn CredentialProvider<Credential = AwsCredential>>,
     pub(super) transport: Transport,
-    pub(super) timeout: Duration,
 }
 
 /// One request.
@@ -76,6 +75,8 @@ pub(super) struct Request<'a> {
     pub(super) body: Bytes,
     /// Of the body, where it is known already.
     pub(super) digest: Option<Digest>,
+    /// How much longer than others it may take.
+    pub(super) longer: Duration,
 }
 
 impl<'a> Request<'a> {
@@ -87,6 +88,7 @@ impl<'a> Request<'a> {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             digest: None,
+            longer: Duration::ZERO,
         }
     }
 
@@ -130,13 +132,14 @@ impl Caller {
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Response, Failed> {
         let trace = Trace::default();
         let started = Instant::now();
+        let allowed = self.transport.allowance(request.body.len() as u64);
         let mut pauses = Pauses::default();
         loop {
             let cause = match self.attempt(&request, &trace).await {
                 Ok(response) => return Ok(response),
                 Err(cause) => cause,
             };
-            if !cause.is_transient() || started.elapsed() >= patience(self.timeout) {
+            if !cause.is_transient() || started.elapsed() >= patience(allowed) {
                 return Err(Failed {
                     cause,
                     is_repeated: trace.attempts() > 1,
@@ -154,6 +157,7 @@ impl Caller {
             .method(request.method.clone())
             .uri(self.endpoint.url(request.key, request.query))
             .extension(trace.clone())
+            .extension(Longer(request.longer))
             .body(HttpRequestBody::from(request.body.clone()))
             .map_err(|error| Cause::Broken(error.into()))?;
         *signed.headers_mut() = request.headers.clone();

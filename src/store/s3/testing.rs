@@ -1,4 +1,4 @@
-//! What the unit tests of this folder share.
+//! What the unit tests of this folder share: owns the options of a bucket that nobody has. Never opens a connection.
 
 use std::sync::Arc;
 use std::time::Duration;

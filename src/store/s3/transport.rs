@@ -104,6 +104,10 @@ impl Trace {
     }
 }
 
+/// How much longer than others a request may take, in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Longer(pub(super) Duration);
+
 /// The client of every request to S3.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
@@ -124,7 +128,8 @@ impl Transport {
         Ok(Self { client, timeout })
     }
 
-    fn allowance(&self, bytes: u64) -> Duration {
+    /// How long the transfer of so many bytes may take.
+    pub(super) fn allowance(&self, bytes: u64) -> Duration {
         self.timeout + Duration::from_secs(bytes / BYTES_PER_SECOND_MIN)
     }
 }
@@ -154,7 +159,9 @@ impl HttpService for Transport {
             seen.attempts += 1;
             seen.answer = None;
         }
-        let allowed = self.allowance(request.body().content_length() as u64);
+        let longer = request.extensions().get::<Longer>();
+        let longer = longer.map_or(Duration::ZERO, |longer| longer.0);
+        let allowed = self.allowance(request.body().content_length() as u64) + longer;
         let answered = tokio::time::timeout(allowed, HttpService::call(&self.client, request));
         let Ok(answered) = answered.await else {
             return Err(took_too_long(allowed));
@@ -162,7 +169,7 @@ impl HttpService for Transport {
         let (parts, body) = answered?.into_parts();
         let length = parts.headers.get(CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        let allowed = self.allowance(length.unwrap_or_default());
+        let allowed = self.allowance(length.unwrap_or_default()) + longer;
         if parts.status.is_success() {
             let body = HttpResponseBody::new(Timed {
                 body,

@@ -169,6 +169,7 @@ pub(super) async fn holds(bucket: &Bucket, key: &Key, facts: &Facts) -> Result<b
 impl Parts {
     /// Goes on with the upload of the same bytes that broke, or begins one.
     async fn begin(bucket: &Bucket, key: &Key, facts: &Facts) -> Result<Self, StoreError> {
+        bucket.check_length(UPLOAD, key.as_str())?;
         let part_bytes = part_bytes(facts.size);
         let sha256 = facts.digests.as_ref().map(|digests| digests.whole);
         let note = sha256.map(|sha256| notes::key_of(key, sha256));
@@ -301,7 +302,7 @@ impl Parts {
         Ok(created)
     }
 
-    /// What a refused completion means: that an earlier attempt of it was done and its answer lost, or that
+    /// What a failed completion means: that it or an earlier attempt of it was done and the answer lost, or that
     /// another's object is under the key.
     async fn settle(
         &self,
@@ -314,11 +315,12 @@ impl Parts {
             failed.cause.status(),
             Some(StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT)
         ) || failed.cause.code() == "NoSuchUpload";
+        let is_open = failed.is_repeated || !is_refused;
+        if is_open && holds(bucket, key, facts).await.unwrap_or(false) {
+            return Ok(Created::New);
+        }
         if !is_refused {
             return Err(bucket.failed(UPLOAD, key.as_str(), failed));
-        }
-        if failed.is_repeated && holds(bucket, key, facts).await? {
-            return Ok(Created::New);
         }
         if bucket.look(STAT, key.as_str()).await?.is_none() {
             return Err(bucket.failed(UPLOAD, key.as_str(), failed));

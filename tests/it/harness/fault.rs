@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -61,6 +61,8 @@ pub struct Passed {
     pub fault: Option<Fault>,
     /// What was answered, `None` where nothing was.
     pub status: Option<u16>,
+    /// When it had come whole.
+    pub at: Instant,
 }
 
 /// A running proxy. Dropping it ends every connection through it.
@@ -335,6 +337,7 @@ impl Shared {
             key,
             fault: None,
             status: None,
+            at: Instant::now(),
         };
         let mut rules = lock(&self.rules);
         let rule = rules.iter_mut().find_map(|rule| {
