@@ -45,9 +45,14 @@ pub enum AssemblyError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(StoreError),
-    /// The AWS settings name an address that is none.
-    #[error("the endpoint of S3 in the AWS settings {0}")]
-    Endpoint(String),
+    /// The AWS settings name a region or an address that is none.
+    #[error("{name} in the AWS settings {what}")]
+    AwsSetting {
+        /// Which: the name, and where it may stand.
+        name: &'static str,
+        /// What is wrong with it, without a value that may hold a credential.
+        what: String,
+    },
     /// A server speaks S3 and ignores what every promise of the store rests on.
     #[error("the server behind `{0}` ignores conditional writes")]
     Unconditional(String),

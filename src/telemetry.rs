@@ -1,10 +1,15 @@
 //! Where log lines go: standard error, as text for people or as one JSON object a line.
 //!
-//! Owns the subscriber and nothing else. Never touches standard output, which belongs to results.
+//! Owns the subscriber, and who may not say all it knows. Never touches standard output, which belongs to results, and
+//! never lets a credential through.
 
 use std::io::IsTerminal as _;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The form of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,15 +46,23 @@ pub fn start(directives: &str, format: Format, colours: Colours) -> Result<(), T
         .map_err(|_parse_error| TelemetryError {
             directives: directives.to_owned(),
         })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(colours == Colours::Auto && std::io::stderr().is_terminal());
+    let selected = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(is_harmless));
     let _already_started = match format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Text => selected.with(lines).try_init(),
+        Format::Json => selected.with(lines.json().flatten_event(true)).try_init(),
     };
     Ok(())
+}
+
+/// Whether an event may be shown at all, whatever was selected. Even in warnings the AWS crates print requests and answers
+/// as they are, tokens and bodies included; what went wrong is in the error that they return.
+fn is_harmless(event: &Metadata<'_>) -> bool {
+    !event.target().starts_with("aws_") || *event.level() == Level::ERROR
 }
 
 /// An error and all its sources in one line, for a log field or a message.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::{AssemblyError, clock, system};
 use crate::aws::Session;
-use crate::config::{S3Location, StoreLocation, read_endpoint};
+use crate::config::{S3Location, StoreLocation, read_endpoint, read_region};
 use crate::model::{ArtifactName, Locator, Product, ReleaseId, Version};
 use crate::publish::Publisher;
 use crate::store::disk::DirectoryStore;
@@ -120,22 +120,32 @@ async fn options(location: S3Location) -> Result<S3Options, AssemblyError> {
     let session = Session::load(location.region.as_deref()).await;
     let endpoint_url = match (location.endpoint_url, session.endpoint_url("S3")) {
         (Some(configured), _) => Some(configured),
-        (None, Some(text)) => Some(read_endpoint(&text).map_err(AssemblyError::Endpoint)?),
+        (None, Some(text)) => {
+            let name =
+                "the endpoint of S3 (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or `endpoint_url`)";
+            Some(read_endpoint(&text).map_err(wrong(name))?)
+        }
         (None, None) => None,
     };
     let region = match session.region() {
         None if endpoint_url.is_none() => Session::region_of_instance().await,
         region => region,
     };
+    let name = "the region (AWS_REGION, `region` or the instance's)";
+    let region = region.map(|region| read_region(&region).map_err(wrong(name)));
     Ok(S3Options {
         bucket: location.bucket,
         prefix: location.prefix,
-        region,
+        region: region.transpose()?,
         endpoint_url,
         path_style: location.path_style,
         request_timeout: location.request_timeout,
         credentials: session.credentials(),
     })
+}
+
+fn wrong(name: &'static str) -> impl FnOnce(String) -> AssemblyError {
+    move |what| AssemblyError::AwsSetting { name, what }
 }
 
 /// Waits for one question.

@@ -136,9 +136,10 @@ impl From<AssemblyError> for Failure {
                 Self::new(Exit::NotFound, error).hint_on(Exit::NotFound, hint)
             }
             AssemblyError::NoBucket(_) => Self::new(Exit::NotFound, error),
-            AssemblyError::Endpoint(_) => Self::new(Exit::Usage, error).with_hint(
-                "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or `endpoint_url` of the profile names it; `store.endpoint_url` overrides them",
-            ),
+            AssemblyError::AwsSetting { .. } => {
+                let hint = "`store.region` and `store.endpoint_url` override what the environment and the profile say";
+                Self::new(Exit::Usage, error).with_hint(hint)
+            }
             AssemblyError::Unconditional(_) => Self::new(Exit::Failed, error).with_hint(
                 "two publishers would overwrite each other; use a server that refuses `If-None-Match` and `If-Match`, as S3 does",
             ),

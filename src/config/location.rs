@@ -206,7 +206,7 @@ fn is_host(host: &str) -> bool {
 }
 
 /// Reads the name of a region. It becomes a part of host names.
-pub(super) fn read_region(text: &str) -> Result<String, String> {
+pub fn read_region(text: &str) -> Result<String, String> {
     let is_label = (1..=63).contains(&text.len())
         && text
             .bytes()
@@ -217,7 +217,7 @@ pub(super) fn read_region(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "is `{}`; it has to be the name of a region such as eu-central-1, or empty for that of the usual AWS sources",
+            "is `{}`; it has to be the name of a region such as eu-central-1",
             shown(text)
         ))
     }

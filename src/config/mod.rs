@@ -26,7 +26,7 @@ pub mod reading {
     pub use super::validate::{expected, read_count, read_header, read_span, text_of};
 }
 
-pub use location::read_endpoint;
+pub use location::{read_endpoint, read_region};
 pub use raw::{Environment, Flags, ProcessEnvironment, Source, log_directives, wants_colours};
 pub use show::HIDDEN;
 

@@ -88,24 +88,7 @@ impl Sandbox {
     /// Starts `serve` on free ports and waits for its two lines.
     pub fn serve(&self, arguments: &[&str]) -> Origin {
         let free = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        let mut child = self
-            .command(&[&free, arguments].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut next = |prefix: &str| {
-            let line = lines.next().unwrap().unwrap();
-            line.strip_prefix(prefix)
-                .unwrap_or_else(|| panic!("{line}"))
-                .to_owned()
-        };
-        Origin {
-            url: next("listening on "),
-            admin_url: next("admin on "),
-            child,
-        }
+        Origin::start(self.command(&[&free, arguments].concat()))
     }
 }
 
@@ -137,6 +120,27 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Starts a `serve` on free ports and waits for its two lines.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut next = |prefix: &str| {
+            let line = lines.next().unwrap().unwrap();
+            line.strip_prefix(prefix)
+                .unwrap_or_else(|| panic!("{line}"))
+                .to_owned()
+        };
+        Self {
+            url: next("listening on "),
+            admin_url: next("admin on "),
+            child,
+        }
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         send(&self.child, signal);
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater::config::{
-    AccessLog, Config, ConfigError, Flags, HIDDEN, Resolved, Secret, StoreLocation, schema,
-    wants_colours,
+    AccessLog, CdnKind, Config, ConfigError, Flags, HIDDEN, Resolved, S3Location, Secret,
+    StoreLocation, schema, wants_colours,
 };
 
 type Variables = BTreeMap<&'static str, &'static str>;
@@ -220,6 +220,97 @@ fn the_uri_has_to_fit_into_the_head() {
     // One of them alone contradicts the other's default, and is the one to blame.
     let blamed = refusals("[limits]\nuri_bytes_max = 65536\n");
     assert!(blamed.starts_with("origin.toml:2: "), "{blamed}");
+}
+
+#[test]
+fn a_bucket_is_reached_as_the_other_keys_of_the_store_say() {
+    let text = "[store]\npath = \"s3://updates/prod/\"\nregion = \"eu-west-1\"\nendpoint_url = \"http://minio:9000/\"\n\
+                path_style = false\nrequest_timeout = \"5s\"\n";
+    let Config { store, .. } = file(text).unwrap();
+    let expected = S3Location {
+        bucket: "updates".to_owned(),
+        prefix: "prod".to_owned(),
+        region: Some("eu-west-1".to_owned()),
+        endpoint_url: Some("http://minio:9000".to_owned()),
+        path_style: Some(false),
+        request_timeout: Duration::from_secs(5),
+    };
+    assert_eq!(store, StoreLocation::S3(expected));
+    assert_eq!(store.to_string(), "s3://updates/prod");
+    // A directory on the command line leaves the rest of the file as it is, and `config show` shows it.
+    let flags = Flags::default().with_path(schema::STORE_PATH, "--store", Some("copy".into()));
+    let shown = load(text, &Variables::new(), &flags).unwrap().to_toml();
+    for line in [
+        "path = \"copy\"",
+        "region = \"eu-west-1\"",
+        "path_style = false",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    assert!(file(&shown).is_ok());
+}
+
+#[test]
+fn the_memory_of_the_cache_holds_two_downloads_with_their_blocks_ahead() {
+    let sizes = |blocks: usize, ahead: usize| {
+        let bytes = blocks * schema::BLOCK_BYTES;
+        format!("[cache]\nmemory_bytes = {bytes}\nread_ahead_blocks = {ahead}\n")
+    };
+    assert!(file(&sizes(34, 16)).is_ok());
+    assert!(
+        refusals(&sizes(33, 16)).contains("two downloads with so many blocks ahead need 142606336")
+    );
+}
+
+#[test]
+fn a_size_on_disk_needs_a_disk() {
+    let bytes = 64 * schema::BLOCK_BYTES;
+    let size = format!("[cache]\ndisk_bytes = {bytes}\n");
+    assert!(refusals(&size).contains("`cache.disk_path` names no directory"));
+    assert!(file(&format!("{size}disk_path = \"/cache\"\n")).is_ok());
+    let variables = Variables::from([("HEADWATER_CACHE_PATH", "/cache")]);
+    let cache = load(&size, &variables, &Flags::default())
+        .unwrap()
+        .config
+        .cache;
+    assert_eq!(cache.disk_path.as_deref(), Some("/cache".as_ref()));
+}
+
+#[test]
+fn naming_a_distribution_is_enough_to_have_it_told() {
+    let id = Variables::from([("HEADWATER_DISTRIBUTION_ID", "EDFDVBD6EXAMPLE")]);
+    let resolved = load("", &id, &Flags::default()).unwrap();
+    assert_eq!(resolved.config.cdn.kind, CdnKind::CloudFront);
+    let line = format!(
+        "{:<50} # HEADWATER_DISTRIBUTION_ID",
+        "kind = \"cloudfront\""
+    );
+    assert!(resolved.to_toml().contains(&line), "{}", resolved.to_toml());
+    // A file that switches it off contradicts whoever names one outside of it.
+    let off = "[cdn]\nkind = \"none\"\n";
+    let refusal = load(off, &id, &Flags::default()).unwrap_err().join("\n");
+    assert!(
+        refusal.starts_with("HEADWATER_DISTRIBUTION_ID: "),
+        "{refusal}"
+    );
+    let both = format!("{off}distribution_id = \"EDFDVBD6EXAMPLE\"\n");
+    assert_eq!(file(&both).unwrap().cdn.kind, CdnKind::None);
+    assert!(
+        refusals("[cdn]\nkind = \"cloudfront\"\n").contains("`cdn.distribution_id` has to name")
+    );
+}
+
+#[test]
+fn waiting_is_a_boolean_in_a_file_and_a_word_after_a_flag() {
+    let flag =
+        |text: &str| Flags::default().with(schema::CDN_WAIT, "--wait", Some(text.to_owned()));
+    let wait =
+        |flags: &Flags| load("", &Variables::new(), flags).map(|resolved| resolved.config.cdn.wait);
+    assert_eq!(wait(&flag("true")), Ok(true));
+    assert_eq!(wait(&Flags::default()), Ok(false));
+    assert!(wait(&flag("yes")).is_err());
+    assert!(file("[cdn]\nwait = true\n").unwrap().cdn.wait);
+    assert!(file("[cdn]\nwait = \"true\"\n").is_err());
 }
 
 #[test]

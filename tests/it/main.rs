@@ -67,6 +67,10 @@ mod config_file;
 mod config_values;
 /// The report of a simulation in a real browser, on a desk and on a phone.
 mod fleet_report;
+/// The commands with a bucket as their store.
+mod s3_cli;
+/// Where credentials come from, and that none is printed.
+mod s3_credentials;
 
 // The wire: what every answer must be, byte by byte.
 /// R24: the drain.
