@@ -33,14 +33,14 @@ impl Told {
     }
 }
 
-/// Two versions of two files each, one of them in parts.
+/// Two versions of two files each; one of the first goes in parts.
 fn write_input(desk: &Path) {
-    for (version, seed) in [("1.0", 1), ("1.1", 2)] {
+    for (version, image_bytes) in [("1.0", (8 << 20) + 1000), ("1.1", 1000)] {
         let folder = desk.join(version).join("docs");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("read me.txt"), version).unwrap();
-        let image = bytes(seed, (8 << 20) + 1000);
-        std::fs::write(desk.join(version).join("system.img"), image).unwrap();
+        let image = desk.join(version).join("system.img");
+        std::fs::write(image, bytes(1, image_bytes)).unwrap();
     }
 }
 
@@ -89,8 +89,12 @@ fn story(desk: &Path) -> Vec<Vec<String>> {
 fn without_moments(value: &mut Value) {
     match value {
         Value::Object(fields) => {
+            let url = fields.get("url").and_then(Value::as_str);
+            if url.is_some_and(|url| url.ends_with("/release.json")) {
+                fields.insert("sha256".to_owned(), Value::Null);
+            }
             for (name, value) in fields {
-                if name.ends_with("_at") && value.is_string() || name == "release_sha256" {
+                if name.ends_with("_at") && value.is_string() {
                     *value = Value::Null;
                 }
                 without_moments(value);
@@ -127,7 +131,7 @@ fn every_command_answers_for_a_bucket_as_for_a_directory() {
     };
     let buckets = [
         Told {
-            store: server.store_url("deep/in/a bucket"),
+            store: server.store_url("deep/in/a_bucket"),
             environment: server.environment(),
         },
         Told {
@@ -135,18 +139,22 @@ fn every_command_answers_for_a_bucket_as_for_a_directory() {
             environment: moto.environment(),
         },
     ];
-    for told in std::iter::once(&directory).chain(&buckets) {
+    let story = story(desk.path());
+    let tell = |told: &Told| {
         told.run(&["init"]).ok();
-    }
-    let mut codes = Vec::new();
-    for args in story(desk.path()) {
-        let expected = outcome(&directory, &args);
-        for told in &buckets {
-            let found = outcome(told, &args);
+        let outcomes = story.iter().map(|args| outcome(told, args));
+        outcomes.collect::<Vec<_>>()
+    };
+    let (expected, found) = std::thread::scope(|scope| {
+        let found = buckets.each_ref().map(|told| scope.spawn(|| tell(told)));
+        (tell(&directory), found.map(|bucket| bucket.join().unwrap()))
+    });
+    for (told, found) in buckets.iter().zip(found) {
+        for ((args, expected), found) in story.iter().zip(&expected).zip(&found) {
             assert_eq!(found, expected, "{args:?} on {}", told.store);
         }
-        codes.extend(expected.0);
     }
+    let codes: Vec<_> = expected.iter().filter_map(|(code, _)| *code).collect();
     for code in [0, 3, 4] {
         assert!(
             codes.contains(&code),

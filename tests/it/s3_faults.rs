@@ -17,6 +17,9 @@ use crate::harness::s3::{S3Server, store_url};
 /// More than one part of an upload.
 const BIG_BYTES: usize = (8 << 20) + 12_345;
 
+/// As an instance's role or a single sign-on gives it, beside the key.
+const TOKEN: &str = "token/of/a/session+that/no/output/may/show==";
+
 /// Far more than any command here may take, and less than what a person calls a hang; the machine may be busy.
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -39,16 +42,16 @@ impl Rig {
         std::fs::create_dir(&input).unwrap();
         std::fs::write(input.join("a.bin"), bytes(1, 50_000)).unwrap();
         std::fs::write(input.join("b.txt"), "text\n").unwrap();
-        // Short, so that a fault that stays is reported soon; far above what this machine takes for an answer.
-        let config = "[store]\nrequest_timeout = \"2s\"\n";
-        std::fs::write(desk.path().join("origin.toml"), config).unwrap();
-        Self {
+        let rig = Self {
             bucket: server.bucket().to_owned(),
             prefix: "one".to_owned(),
             server,
             proxy,
             desk,
-        }
+        };
+        // Far above what this machine takes for an answer, however busy it is.
+        rig.wait_for_an_answer("20s");
+        rig
     }
 
     /// A release with a file that goes in parts.
@@ -59,11 +62,21 @@ impl Rig {
         rig
     }
 
-    /// Gives up soon.
+    /// Gives up soon, so that a fault that stays is reported soon.
     fn impatient(self) -> Self {
-        let config = "[store]\nrequest_timeout = \"300ms\"\n";
-        std::fs::write(self.desk.path().join("origin.toml"), config).unwrap();
+        self.wait_for_an_answer("1s");
         self
+    }
+
+    fn wait_for_an_answer(&self, timeout: &str) {
+        let config = format!("[store]\nrequest_timeout = \"{timeout}\"\n");
+        std::fs::write(self.desk.path().join("origin.toml"), config).unwrap();
+    }
+
+    /// Ends all faults, and the impatience that made them short.
+    fn recover(&self) {
+        self.proxy.heal();
+        self.wait_for_an_answer("20s");
     }
 
     /// Runs a command to its end, in bounded time and without showing who asks.
@@ -84,6 +97,7 @@ impl Rig {
             .arg(self.desk.path().join("origin.toml"))
             .env("HEADWATER_LOG", level)
             .envs(self.proxy.environment())
+            .env("AWS_SESSION_TOKEN", TOKEN)
             .output()
             .unwrap();
         let took = start.elapsed();
@@ -93,7 +107,7 @@ impl Rig {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        for secret in [SECRET, KEY_ID, "Signature=", "AWS4-HMAC-SHA256"] {
+        for secret in [SECRET, TOKEN, KEY_ID, "Signature=", "AWS4-HMAC-SHA256"] {
             let shows = ran.stdout.contains(secret) || ran.stderr.contains(secret);
             assert!(!shows, "{args:?} shows `{secret}`: {}", ran.stderr);
         }
@@ -164,7 +178,7 @@ impl Rig {
         let ran = self.publish();
         assert!(self.proxy.faults() > 0, "no fault was met");
         assert_ne!(ran.code, Some(0), "{}", ran.stderr);
-        self.proxy.heal();
+        self.recover();
         assert_eq!(self.visible(), (0, 0));
         self.publish().ok();
         self.assert_published();
@@ -420,7 +434,7 @@ fn a_server_that_refuses_connections_is_reported_with_the_way_out() {
     for ran in [rig.publish(), rig.verify()] {
         assert_says(&ran, 1, &["store.endpoint_url"]);
     }
-    rig.proxy.heal();
+    rig.recover();
     rig.publish().ok();
     rig.assert_published();
 }

@@ -4,6 +4,7 @@
 //! fault on its way to the client: that is `fault`'s. What the bucket keeps is in `bucket.rs`.
 
 mod bucket;
+mod state;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

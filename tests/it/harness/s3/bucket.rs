@@ -1,8 +1,8 @@
 //! One bucket of the S3 server: s3s-fs stores the bytes and refuses the writes, this adds what S3 has and it lacks.
 //!
 //! That is: one conditional write at a time, so that a check and the write after it are one; conditions on reads and
-//! deletions; keys of any length, also below another key; checksums of parts; listings of uploads and of parts with
-//! what was uploaded. Only the operations that a store of releases may use are here; all others are refused.
+//! deletions; keys of any length, also below another key; checksums of parts; and the listings of `state.rs`. Only the
+//! operations that a store of releases may use are here; all others are refused.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,30 +14,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, CommonPrefix,
-    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
-    CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput,
-    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, GetObjectInput,
-    GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CreateMultipartUploadInput,
+    CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
+    DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, GetObjectInput, GetObjectOutput,
+    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
     ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    ListPartsInput, ListPartsOutput, MultipartUpload, Object, Part, PutObjectInput,
-    PutObjectOutput, StreamingBlob, Timestamp, UploadPartInput, UploadPartOutput,
+    ListPartsInput, ListPartsOutput, PutObjectInput, PutObjectOutput, StreamingBlob,
+    UploadPartInput, UploadPartOutput,
 };
 use s3s::{Body, S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::state::{Held, Pending, State, Uploaded, sha256_of};
 use crate::harness::fixture::sha256_hex;
 use crate::harness::{PATIENCE, poll};
 
 /// Largest part that a client of ours sends at once.
 const BODY_BYTES_MAX: usize = 512 << 20;
-
-/// S3's: every part but the last has this many bytes.
-const PART_BYTES_MIN: u64 = 5 << 20;
-
-/// S3's: entries in one answer of a listing.
-const PAGE_MAX: i32 = 1000;
 
 /// The bucket; clones are the same one.
 #[derive(Clone)]
@@ -46,33 +41,6 @@ pub struct Bucket {
     folder: PathBuf,
     files: Arc<FileSystem>,
     state: Arc<RwLock<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    objects: BTreeMap<String, Held>,
-    uploads: BTreeMap<String, Pending>,
-}
-
-struct Held {
-    tag: ETag,
-    size: u64,
-    sha256: Option<String>,
-    modified: SystemTime,
-}
-
-struct Pending {
-    key: String,
-    started: SystemTime,
-    sha256_needed: bool,
-    parts: BTreeMap<i32, Uploaded>,
-}
-
-struct Uploaded {
-    tag: ETag,
-    size: u64,
-    sha256: Option<String>,
-    received: SystemTime,
 }
 
 /// The name of the file that s3s-fs keeps a key in: always short, never a folder.
@@ -98,11 +66,6 @@ fn check_sha256(announced: Option<&str>, bytes: &[u8]) -> S3Result<()> {
     }
 }
 
-fn sha256_of(bytes: &[u8]) -> [u8; 32] {
-    use sha2::{Digest as _, Sha256};
-    Sha256::digest(bytes).into()
-}
-
 /// RFC 9110 §13.2.2: If-Match first, then If-None-Match.
 fn check_conditions(
     tag: &ETag,
@@ -119,20 +82,6 @@ fn check_conditions(
         Some(ETagCondition::ETag(known)) if tag.weak_cmp(known) => Err(s3_error!(NotModified)),
         _ => Ok(()),
     }
-}
-
-/// The checksum of an object made of parts: that of the parts' checksums, and their count.
-fn composite(parts: &BTreeMap<i32, Uploaded>) -> Option<String> {
-    let mut sums = Vec::new();
-    for part in parts.values() {
-        sums.extend(BASE64.decode(part.sha256.as_deref()?).ok()?);
-    }
-    let sum = BASE64.encode(sha256_of(&sums));
-    Some(format!("{sum}-{}", parts.len()))
-}
-
-fn size_of(size: u64) -> i64 {
-    i64::try_from(size).expect("a size that fits a disk")
 }
 
 impl Bucket {
@@ -198,49 +147,6 @@ impl Bucket {
         } else {
             Err(s3_error!(NoSuchBucket))
         }
-    }
-}
-
-impl State {
-    fn held(&self, key: &str) -> S3Result<&Held> {
-        self.objects.get(key).ok_or_else(|| s3_error!(NoSuchKey))
-    }
-
-    fn pending(&self, upload: &str, key: &str) -> S3Result<&Pending> {
-        let found = self.uploads.get(upload).filter(|up| up.key == key);
-        found.ok_or_else(|| s3_error!(NoSuchUpload))
-    }
-}
-
-impl Pending {
-    /// What S3 insists on before it puts parts together.
-    fn check(&self, wanted: &[CompletedPart]) -> S3Result<()> {
-        let mut last: Option<(i32, u64)> = None;
-        for part in wanted {
-            let number = part.part_number.ok_or_else(|| s3_error!(MalformedXML))?;
-            let found = self.parts.get(&number);
-            let found = found.ok_or_else(|| s3_error!(InvalidPart, "no part {number}"))?;
-            if let Some((before, size)) = last {
-                if before >= number {
-                    return Err(s3_error!(InvalidPartOrder));
-                }
-                if size < PART_BYTES_MIN {
-                    return Err(s3_error!(EntityTooSmall));
-                }
-            }
-            if part.e_tag.as_ref().map(ETag::value) != Some(found.tag.value()) {
-                return Err(s3_error!(InvalidPart, "another tag for part {number}"));
-            }
-            let sum = part.checksum_sha256.as_ref();
-            if self.sha256_needed && sum.is_none() {
-                return Err(s3_error!(InvalidRequest, "no checksum for part {number}"));
-            }
-            if sum.is_some() && sum != found.sha256.as_ref() {
-                return Err(s3_error!(InvalidPart, "another checksum for {number}"));
-            }
-            last = Some((number, found.size));
-        }
-        Ok(())
     }
 }
 
@@ -360,59 +266,8 @@ impl S3 for Bucket {
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         self.check(&req.input.bucket)?;
-        let input = req.input;
-        let prefix = input.prefix.clone().unwrap_or_default();
-        let after = input.continuation_token.as_ref();
-        let after = after.or(input.start_after.as_ref());
-        let max = usize::try_from(input.max_keys.unwrap_or(PAGE_MAX).clamp(0, PAGE_MAX)).unwrap();
         let state = self.state.read().await;
-        let (mut contents, mut prefixes) = (Vec::new(), Vec::<String>::new());
-        let (mut last, mut is_truncated) = (None, false);
-        let found = state.objects.range(prefix.clone()..);
-        for (key, held) in found.take_while(|(key, _)| key.starts_with(&prefix)) {
-            let rest = &key[prefix.len()..];
-            let cut = input.delimiter.as_deref().and_then(|delimiter| {
-                let at = rest.find(delimiter)?;
-                Some(key[..prefix.len() + at + delimiter.len()].to_owned())
-            });
-            let entry = cut.as_ref().unwrap_or(key);
-            if after.is_some_and(|after| entry <= after) || prefixes.last() == Some(entry) {
-                continue;
-            }
-            if contents.len() + prefixes.len() == max {
-                is_truncated = true;
-                break;
-            }
-            last = Some(entry.clone());
-            match cut {
-                Some(folder) => prefixes.push(folder),
-                None => contents.push(Object {
-                    key: Some(key.clone()),
-                    size: Some(size_of(held.size)),
-                    e_tag: Some(held.tag.clone()),
-                    last_modified: Some(held.modified.into()),
-                    ..Object::default()
-                }),
-            }
-        }
-        let count = contents.len() + prefixes.len();
-        let prefixes = prefixes.into_iter().map(|prefix| CommonPrefix {
-            prefix: Some(prefix),
-        });
-        Ok(S3Response::new(ListObjectsV2Output {
-            key_count: Some(i32::try_from(count).unwrap()),
-            max_keys: input.max_keys.or(Some(PAGE_MAX)),
-            is_truncated: Some(is_truncated),
-            next_continuation_token: last.filter(|_| is_truncated),
-            contents: Some(contents),
-            common_prefixes: Some(prefixes.collect()),
-            continuation_token: input.continuation_token,
-            delimiter: input.delimiter,
-            name: Some(input.bucket),
-            prefix: input.prefix,
-            start_after: input.start_after,
-            ..ListObjectsV2Output::default()
-        }))
+        Ok(S3Response::new(state.objects_under(req.input)))
     }
 
     async fn create_multipart_upload(
@@ -486,11 +341,9 @@ impl S3 for Bucket {
         let (key, upload) = (req.input.key.clone(), req.input.upload_id.clone());
         let mut state = self.state.write().await;
         let pending = state.pending(&upload, &key)?;
-        let parts = req.input.multipart_upload.as_ref();
-        let parts = parts.and_then(|list| list.parts.clone());
-        pending.check(&parts.unwrap_or_default())?;
-        let size = pending.parts.values().map(|part| part.size).sum();
-        let sha256 = composite(&pending.parts);
+        let wanted = req.input.multipart_upload.as_ref();
+        let wanted = wanted.and_then(|list| list.parts.clone());
+        let (size, sha256) = pending.whole_of(&wanted.unwrap_or_default())?;
         let req = req.map_input(|input| CompleteMultipartUploadInput {
             key: file_of(&key),
             ..input
@@ -531,35 +384,8 @@ impl S3 for Bucket {
         req: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
         self.check(&req.input.bucket)?;
-        let input = req.input;
         let state = self.state.read().await;
-        let pending = state.pending(&input.upload_id, &input.key)?;
-        let after = input.part_number_marker.unwrap_or(0);
-        let max = input.max_parts.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let mut parts: Vec<Part> = pending
-            .parts
-            .range(after + 1..)
-            .map(|(number, part)| Part {
-                part_number: Some(*number),
-                e_tag: Some(part.tag.clone()),
-                size: Some(size_of(part.size)),
-                checksum_sha256: part.sha256.clone(),
-                last_modified: Some(part.received.into()),
-                ..Part::default()
-            })
-            .collect();
-        let is_truncated = parts.len() > usize::try_from(max).unwrap();
-        parts.truncate(usize::try_from(max).unwrap());
-        Ok(S3Response::new(ListPartsOutput {
-            next_part_number_marker: parts.last().and_then(|part| part.part_number),
-            bucket: Some(input.bucket),
-            key: Some(input.key),
-            upload_id: Some(input.upload_id),
-            max_parts: Some(max),
-            is_truncated: Some(is_truncated),
-            parts: Some(parts),
-            ..ListPartsOutput::default()
-        }))
+        Ok(S3Response::new(state.parts_of(req.input)?))
     }
 
     async fn list_multipart_uploads(
@@ -567,42 +393,7 @@ impl S3 for Bucket {
         req: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
         self.check(&req.input.bucket)?;
-        let input = req.input;
-        let prefix = input.prefix.clone().unwrap_or_default();
-        let after = (
-            input.key_marker.clone().unwrap_or_default(),
-            input.upload_id_marker.clone().unwrap_or_default(),
-        );
-        let max = input.max_uploads.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
         let state = self.state.read().await;
-        let mut found: Vec<(&str, &str, Timestamp)> = state
-            .uploads
-            .iter()
-            .filter(|(_, upload)| upload.key.starts_with(&prefix))
-            .map(|(id, up)| (up.key.as_str(), id.as_str(), up.started.into()))
-            .filter(|(key, id, _)| (*key, *id) > (after.0.as_str(), after.1.as_str()))
-            .collect();
-        found.sort_by_key(|(key, id, _)| (*key, *id));
-        let is_truncated = found.len() > usize::try_from(max).unwrap();
-        found.truncate(usize::try_from(max).unwrap());
-        let last = found.last().filter(|_| is_truncated);
-        let uploads = found.iter().map(|(key, id, started)| MultipartUpload {
-            key: Some((*key).to_owned()),
-            upload_id: Some((*id).to_owned()),
-            initiated: Some(started.clone()),
-            ..MultipartUpload::default()
-        });
-        Ok(S3Response::new(ListMultipartUploadsOutput {
-            next_key_marker: last.map(|(key, ..)| (*key).to_owned()),
-            next_upload_id_marker: last.map(|(_, id, _)| (*id).to_owned()),
-            uploads: Some(uploads.collect()),
-            is_truncated: Some(is_truncated),
-            max_uploads: Some(max),
-            bucket: Some(input.bucket),
-            prefix: input.prefix,
-            key_marker: input.key_marker,
-            upload_id_marker: input.upload_id_marker,
-            ..ListMultipartUploadsOutput::default()
-        }))
+        Ok(S3Response::new(state.uploads_under(req.input)))
     }
 }
