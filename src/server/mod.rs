@@ -160,15 +160,15 @@ pub fn run(
     }
     drop(listeners.data); // the workers' clones are the last ones, so that a drain closes the socket
     let mut workers = Vec::new();
-    for (number, (runtime, listener)) in grounds.into_iter().enumerate() {
+    for (number, ground) in grounds.into_iter().enumerate() {
         let (seed, shared, places) = (seed.clone(), Arc::clone(&shared), places.clone());
         let work = move || {
             let metrics = Arc::clone(&shared.metrics);
-            seed.serve(runtime, listener, Origin::new(shared), places, metrics)
+            seed.serve(ground, Origin::new(shared), places, metrics)
         };
         workers.push(spawn(format!("headwater-{number}"), work)?);
     }
-    let outcome = seed.oversee(overseeing, listeners.admin, &shared, shutdown, workers);
+    let outcome = seed.oversee((overseeing, listeners.admin), &shared, shutdown, workers);
     if let Some(blocks) = shared.artifacts.blocks() {
         blocks.close();
     }
@@ -266,6 +266,9 @@ impl Tokens {
     }
 }
 
+/// What a thread needs of the operating system to serve one listener.
+type Ground = (Runtime, TcpListener);
+
 /// What a thread grows its site from.
 #[derive(Clone)]
 struct Seed {
@@ -303,8 +306,7 @@ impl Seed {
     /// One worker's thread.
     fn serve<H: Handler>(
         &self,
-        runtime: Runtime,
-        listener: TcpListener,
+        (runtime, listener): Ground,
         handler: H,
         places: Places,
         metrics: Arc<Metrics>,
@@ -319,8 +321,7 @@ impl Seed {
     /// The calling thread: serves the admin listener, and leads the drain.
     fn oversee(
         &self,
-        runtime: Runtime,
-        admin: TcpListener,
+        (runtime, admin): Ground,
         shared: &Arc<Shared>,
         shutdown: &CancellationToken,
         workers: Vec<JoinHandle<io::Result<()>>>,

@@ -156,16 +156,13 @@ impl Setup {
             .args(["--threads", &self.threads.to_string(), "--config"])
             .arg(&file)
             .arg("--store");
-        let store = match self.bucket {
-            Some((url, environment)) => {
-                command.arg(url).envs(environment);
-                None
-            }
-            None => {
-                let store = self.store.unwrap_or_else(StoreDir::standard);
-                command.arg(store.path());
-                Some(store)
-            }
+        let store = if let Some((url, environment)) = self.bucket {
+            command.arg(url).envs(environment);
+            None
+        } else {
+            let store = self.store.unwrap_or_else(StoreDir::standard);
+            command.arg(store.path());
+            Some(store)
         };
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the executable starts");
