@@ -223,7 +223,7 @@ impl Edge {
             Arc::clone(&self.engine),
             distribution.id,
             self.settings.invalidation,
-            clock(),
+            &clock(),
         );
         let face = Face {
             engine: self.engine,

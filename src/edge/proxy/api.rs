@@ -49,7 +49,8 @@ pub struct Control {
     engine: Arc<Engine>,
     distribution: String,
     delays: InvalidationDelays,
-    clock: Clock,
+    /// The time of day when the engine's own clock began: read once, so that a batch keeps its date.
+    began: Timestamp,
     books: Mutex<Books>,
     /// A batch was accepted: the next moment may have come nearer.
     accepted: Notify,
@@ -71,13 +72,15 @@ impl Control {
         engine: Arc<Engine>,
         distribution: String,
         delays: InvalidationDelays,
-        clock: Clock,
+        clock: &Clock,
     ) -> Self {
+        let uptime = jiff::SignedDuration::try_from(engine.uptime()).unwrap_or_default();
+        let now = clock();
         Self {
             engine,
             distribution,
             delays,
-            clock,
+            began: now.checked_sub(uptime).unwrap_or(now),
             books: Mutex::new(Books {
                 ledger: Ledger::default(),
                 applied: Moment::default(),
@@ -137,10 +140,10 @@ impl Control {
     }
 
     /// The time of day at a moment.
-    fn date(&self, moment: Moment, now: Moment) -> Timestamp {
-        let today = (self.clock)();
-        let ago = jiff::SignedDuration::try_from(now.since(moment)).unwrap_or_default();
-        today.checked_sub(ago).unwrap_or(today)
+    fn date(&self, moment: Moment) -> Timestamp {
+        let later = moment.since(Moment::default());
+        let later = jiff::SignedDuration::try_from(later).unwrap_or_default();
+        self.began.checked_add(later).unwrap_or(self.began)
     }
 
     /// Answers one request of the API.
@@ -277,7 +280,7 @@ impl Control {
         xml::Seen {
             batch,
             is_completed: batch.completed <= now,
-            created: self.date(batch.created, now),
+            created: self.date(batch.created),
         }
     }
 }
