@@ -266,9 +266,6 @@ impl Tokens {
     }
 }
 
-/// What a thread needs of the operating system to serve one listener.
-type Ground = (Runtime, TcpListener);
-
 /// What a thread grows its site from.
 #[derive(Clone)]
 struct Seed {
