@@ -82,7 +82,8 @@ impl Typed {
             AccessLog::Json => Format::Json,
             AccessLog::Off | AccessLog::Text => Format::Text,
         };
-        context.start_logging("info", format)?;
+        // While S3 is away, its client tells of each attempt; what came of them is told here, once.
+        context.start_logging("info,object_store=warn", format)?;
         // Before the sockets: a signal that comes early must end this process as it would later.
         let shutdown = assembly::cancelled_by_signals()?;
         let origin = Origin::bind(config)?;

@@ -114,7 +114,9 @@ async fn ingest_and_commit(
     crash::point("publish.artifacts-settled");
     if !reservation.confirm().await? {
         // Another publisher may be replacing these artifacts by its own.
-        return Err(PublishError::ReservationLost(draft.id.clone()));
+        let way_out = "nothing was published, and publishing it again sends only what is missing";
+        let id = draft.id.clone();
+        return Err(PublishError::ReservationLost { id, way_out });
     }
     let release = draft.release(publisher, digests);
     let document = Bytes::from(release.to_json());

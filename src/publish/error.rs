@@ -52,10 +52,14 @@ pub enum PublishError {
     },
     /// A store on another machine could not be reached for so long that others may have taken the reservation.
     #[error(
-        "the reservation of {0} was lost, because the store could not be reached for too long; nothing was published, \
-         and publishing it again sends only what is missing"
+        "the reservation of {id} was lost, because the store could not be reached for too long; {way_out}"
     )]
-    ReservationLost(ReleaseId),
+    ReservationLost {
+        /// Which release.
+        id: ReleaseId,
+        /// What was not done, and what to do.
+        way_out: &'static str,
+    },
     /// An artifact appeared under this publish's reservation.
     #[error("`{key}` is being written by another program, outside of this store's rules")]
     Intruder {
@@ -271,7 +275,7 @@ impl PublishError {
             | Self::InputChanged { .. }
             | Self::Contended { .. }
             | Self::TooNew { .. }
-            | Self::ReservationLost(_)
+            | Self::ReservationLost { .. }
             | Self::Intruder { .. } => ErrorKind::Failed,
             Self::UnfitInput { .. }
             | Self::InputName { .. }

@@ -9,7 +9,7 @@ use super::{Moved, PublishError, Publisher, records};
 use crate::catalog::{Channel, Pointer};
 use crate::crash;
 use crate::model::{ChannelName, Locator, Product, ReleaseId};
-use crate::store::{Store, Swapped, Tag, scope_of};
+use crate::store::{Reservation, Store, Swapped, Tag, scope_of};
 
 /// How often a lost swap is tried again. Each loss is another promote's success, so that this many in a row is a
 /// machine gone wild, and somebody should look.
@@ -23,7 +23,7 @@ pub(super) async fn promote(
     reason: Option<String>,
 ) -> Result<Moved, PublishError> {
     let store = &*publisher.store;
-    let _reservation = store.reserve(&scope_of(id)).await?;
+    let reservation = store.reserve(&scope_of(id)).await?;
     let pointer = checked_pointer(store, id).await?;
     for _ in 0..SWAP_ATTEMPTS_MAX {
         let current = records::channel(store, &id.product, channel).await?;
@@ -47,6 +47,7 @@ pub(super) async fn promote(
                 )
             }
         };
+        confirm(&*reservation, id).await?;
         if swap(store, &next, tag.as_ref()).await? == Swapped::Done {
             return Ok(Moved {
                 changed: true,
@@ -78,7 +79,7 @@ pub(super) async fn rollback(
         product: product.clone(),
         version: target.version.clone(),
     };
-    let _reservation = store.reserve(&scope_of(&id)).await?;
+    let reservation = store.reserve(&scope_of(&id)).await?;
     let pointer = checked_pointer(store, &id).await?;
     if pointer.sha256 != target.sha256 {
         let (now, then) = (pointer.sha256, target.sha256);
@@ -89,6 +90,7 @@ pub(super) async fn rollback(
     let (now, tag) = current(store, product, name).await?;
     if now == seen {
         let next = now.moved(pointer, publisher.now(), reason);
+        confirm(&*reservation, &id).await?;
         if swap(store, &next, Some(&tag)).await? == Swapped::Done {
             return Ok(Moved {
                 changed: true,
@@ -132,6 +134,15 @@ async fn checked_pointer(store: &dyn Store, id: &ReleaseId) -> Result<Pointer, P
     let (release, document) = records::live_release(store, id).await?;
     records::refuse_incomplete(store, &release).await?;
     Ok(Pointer::to(&release, &document))
+}
+
+/// Makes sure that nobody can have retired the release since it was checked.
+async fn confirm(reservation: &dyn Reservation, id: &ReleaseId) -> Result<(), PublishError> {
+    if reservation.confirm().await? {
+        return Ok(());
+    }
+    let (id, way_out) = (id.clone(), "no channel was moved; repeat the command");
+    Err(PublishError::ReservationLost { id, way_out })
 }
 
 async fn swap(

@@ -20,7 +20,7 @@ pub(super) async fn retire(
     reason: String,
 ) -> Result<Retirement, PublishError> {
     let store = &*publisher.store;
-    let _reservation = store.reserve(&scope_of(id)).await?;
+    let reservation = store.reserve(&scope_of(id)).await?;
     if let Some(retirement) = records::retirement(store, id).await? {
         remove_artifacts(store, id).await?;
         return Ok(retirement);
@@ -32,6 +32,11 @@ pub(super) async fn retire(
     refuse_named(&records::channels_of(store, &id.product).await?, id)?;
     let retirement = Retirement::new(publisher.now(), reason);
     let key = records::key(&Locator::Retirement(id.clone()))?;
+    if !reservation.confirm().await? {
+        // A channel may name it by now.
+        let (id, way_out) = (id.clone(), "nothing was retired; repeat the command");
+        return Err(PublishError::ReservationLost { id, way_out });
+    }
     if store
         .put_new(&key, Bytes::from(retirement.to_json()))
         .await?
@@ -191,7 +196,7 @@ async fn remove_litter(
         return Ok(());
     }
     // Only looking needs no reservation, and must work on a store that cannot be written.
-    let _reservation = match mode {
+    let reservation = match mode {
         Mode::DryRun => None,
         Mode::Commit => match store.try_reserve(&scope_of(id)).await? {
             Some(reservation) => Some(reservation),
@@ -200,7 +205,10 @@ async fn remove_litter(
     };
     // Again, now that nobody else writes there.
     let (keys, entries): (Vec<Key>, Vec<Entry>) = litter(store, id).await?.into_iter().unzip();
-    if mode == Mode::Commit {
+    if let Some(reservation) = reservation {
+        if !reservation.confirm().await? {
+            return Ok(()); // it may be somebody's artifacts by now
+        }
         store.remove(&keys).await?;
     }
     for entry in entries {

@@ -400,6 +400,7 @@ fn open_cache(
         folder.empty()?;
         attempt(place())
     });
+    let opened = opened.and_then(|cache| folder.reserve().map(|()| cache));
     match opened {
         Ok(cache) => Ok((cache, Some(folder))),
         Err(error) => {

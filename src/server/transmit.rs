@@ -38,6 +38,8 @@ pub struct Transmitter {
     held: Option<Held>,
     /// While blocks are sent.
     download: Option<Download>,
+    /// The block whose successors were asked for: once, however often the socket is full meanwhile.
+    read_ahead_of: Option<usize>,
 }
 
 /// A block, and what it is of.
@@ -88,6 +90,7 @@ impl Transmitter {
             ahead: None,
             held: None,
             download: None,
+            read_ahead_of: None,
         }
     }
 
@@ -97,12 +100,16 @@ impl Transmitter {
         self.ahead = None;
         self.held = None;
         self.download = None;
+        self.read_ahead_of = None;
     }
 
     /// The socket is full: whatever takes memory goes back to those who can use it. When the socket has room, the block
     /// is asked for again and then used, because the room does not shrink meanwhile; so a download always goes on.
     pub fn let_go(&mut self) {
         self.held = None;
+        // A block that has come waits in here as well. Those who load it go on.
+        self.preparing
+            .take_if(|preparing| matches!(preparing, Preparation::Block(_)));
     }
 
     /// Grants the longest start of `payload` that may be written now, at most `budget` bytes. Pending when that is
@@ -247,8 +254,10 @@ impl Transmitter {
             bytes,
         });
         self.download.get_or_insert_with(|| blocks.join());
-        let last = piece_index(range.end() - 1);
-        blocks.read_ahead(source, index + 1..=last);
+        if self.read_ahead_of.replace(index) != Some(index) {
+            let last = piece_index(range.end() - 1);
+            blocks.read_ahead(source, index + 1..=last);
+        }
         Poll::Ready(Ok(()))
     }
 

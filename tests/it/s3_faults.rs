@@ -13,6 +13,7 @@ use crate::harness::cli::{self, Ran};
 use crate::harness::fault::{Fault, FaultProxy, Rule, every, next};
 use crate::harness::fixture::bytes;
 use crate::harness::s3::{S3Server, store_url};
+use crate::harness::{PATIENCE, poll};
 
 /// More than one part of an upload.
 const BIG_BYTES: usize = (8 << 20) + 12_345;
@@ -515,4 +516,43 @@ fn of_two_promotes_at_once_both_are_done_one_after_the_other() {
     let channel = rig.server.object("one/channels/agent/stable.json");
     let channel: serde_json::Value = serde_json::from_slice(&channel).unwrap();
     assert_eq!(channel["revision"], 3, "{channel}");
+}
+
+#[test]
+fn a_promote_that_has_lost_its_reservation_moves_nothing() {
+    let rig = Rig::new();
+    let input = rig.desk.path().join("input");
+    rig.run(&["publish", "agent", "1.0.0", input.to_str().unwrap()])
+        .ok();
+    let busy = every(Fault::Error(503, "SlowDown")).operation("GetObject");
+    rig.proxy.inject(busy.key("channels/agent/stable"));
+    let ran = std::thread::scope(|scope| {
+        let promote = scope.spawn(|| rig.run(&["promote", "agent", "1.0.0", "--to", "stable"]));
+        rig.proxy.await_faults(1);
+        // It holds its lease and waits for the channel. Another publisher takes the lease over:
+        let mut keys = rig.server.keys().into_iter();
+        let lease = keys.find(|key| key.contains("/lease/")).unwrap();
+        let target = format!("/{}/{lease}", rig.bucket);
+        let taken = rig.server.client().send("PUT", &target, &[], b"another's");
+        assert_eq!(taken.status, 200, "{taken:?}");
+        poll(PATIENCE, "a holder that looks for its lease", || {
+            let passed = rig.proxy.passed();
+            passed
+                .iter()
+                .any(|one| {
+                    one.operation == "GetObject"
+                        && one.key.contains("/lease/")
+                        && one.status == Some(200)
+                })
+                .then_some(())
+        });
+        rig.proxy.heal();
+        promote.join().unwrap()
+    });
+    assert_says(
+        &ran,
+        1,
+        &["reservation of agent 1.0.0", "no channel was moved"],
+    );
+    assert_eq!(rig.visible(), (1, 0));
 }

@@ -10,9 +10,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, statvfs};
 use rustix::io::Errno;
 
 use crate::model::PIECE_BYTES;
@@ -24,6 +25,9 @@ const PREFIX: &str = "blocks-";
 const STORED_BYTES: u64 = PIECE_BYTES + 2 * PAGE_BYTES;
 
 const PAGE_BYTES: u64 = 4096;
+
+/// The unit of `st_blocks`, whatever the disk's.
+const SECTOR_BYTES: u64 = 512;
 
 /// Files that the blocks are spread over. One is overwritten at a time: with 256, what is lost then is little; and so
 /// many descriptors are free, because artifacts in a bucket need none.
@@ -128,6 +132,41 @@ impl Folder {
         self.geometry
     }
 
+    /// Takes the room for all blocks, once their files are there: a write that fails because others have filled the
+    /// disk brings the cache down.
+    pub fn reserve(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        let mut missing = 0;
+        for entry in fs::read_dir(self.blocks())? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_file() {
+                missing += metadata
+                    .len()
+                    .saturating_sub(metadata.blocks() * SECTOR_BYTES);
+                files.push((entry.path(), metadata.len()));
+            }
+        }
+        // First: a file system takes what it has before it refuses.
+        let room = statvfs(&self.path)?;
+        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        if missing > free {
+            let why = format!(
+                "its file system has {free} bytes free, and {missing} are missing; free some, or lower `cache.disk_bytes`"
+            );
+            return Err(io::Error::new(io::ErrorKind::StorageFull, why));
+        }
+        for (path, len) in files.into_iter().filter(|(_, len)| *len > 0) {
+            let file = OpenOptions::new().write(true).open(path)?;
+            match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, len) {
+                // Some network and copy-on-write file systems promise no room.
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Removes every block.
     pub fn empty(&self) -> io::Result<()> {
         remove(&self.blocks())
@@ -165,6 +204,39 @@ mod tests {
             );
         }
         assert!(Geometry::of(8192 * MIB).segments < 300);
+    }
+
+    #[test]
+    fn room_is_taken_before_the_first_block_comes() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path(), Geometry::of(16 * MIB)).unwrap();
+        fs::create_dir(folder.blocks()).unwrap();
+        let file = File::create(folder.blocks().join("0")).unwrap();
+        file.set_len(MIB).unwrap();
+        folder.reserve().unwrap();
+        let taken = file.metadata().unwrap();
+        assert_eq!(taken.len(), MIB);
+        assert!(taken.blocks() * SECTOR_BYTES >= MIB, "{taken:?}");
+    }
+
+    #[test]
+    fn a_disk_without_the_room_is_refused_and_not_filled() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path(), Geometry::of(16 * MIB)).unwrap();
+        fs::create_dir(folder.blocks()).unwrap();
+        for name in 0..16 {
+            let file = File::create(folder.blocks().join(name.to_string())).unwrap();
+            file.set_len(1 << 43).unwrap(); // 8 TiB each, of which no file system of a test has 128
+        }
+        let refused = folder.reserve().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert!(
+            refused.to_string().contains("`cache.disk_bytes`"),
+            "{refused}"
+        );
+        for entry in fs::read_dir(folder.blocks()).unwrap() {
+            assert_eq!(entry.unwrap().metadata().unwrap().blocks(), 0);
+        }
     }
 
     #[test]

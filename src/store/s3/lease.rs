@@ -281,8 +281,15 @@ impl Drop for Lease {
         self.io.release(self.shared.scope.clone(), async move {
             drop(renewing); // a renewal that is still under way finds no object under its tag
             let key = &shared.key;
-            if let Err(error) = shared.bucket.remove(key).await {
-                tracing::debug!(%error, key, "cannot remove `{key}`, which expires by itself");
+            // A removal that is repeated for longer could hit the lease of whoever took it over.
+            match tokio::time::timeout(MARGIN, shared.bucket.remove(key)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, key, "cannot remove `{key}`, which expires by itself");
+                }
+                Err(_elapsed) => {
+                    tracing::debug!(key, "gave up removing `{key}`, which expires by itself");
+                }
             }
         });
     }
