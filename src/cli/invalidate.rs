@@ -52,7 +52,8 @@ pub(super) struct Typed {
     release: Option<Vec<String>>,
 
     /// Name the release by its cache tag instead of its path
-    #[arg(long, requires = "release")]
+    // Beside another argument that excludes `--release`, a demand for it would not be enforced.
+    #[arg(long, requires = "release", conflicts_with_all = ["product", "channel", "path"])]
     by_tag: bool,
 
     /// Forget this URL path
