@@ -183,7 +183,7 @@ async fn batch(
 pub(super) fn failure(error: CdnError) -> Failure {
     match &error {
         CdnError::Edge(EdgeError::NoDistribution(_)) => Failure::new(Exit::NotFound, error),
-        CdnError::Incomplete { .. } => Failure::new(Exit::Failed, error)
+        _ if error.accepted().is_some() => Failure::new(Exit::Failed, error)
             .with_hint("it goes on by itself; nothing has to be repeated"),
         _ => Failure::new(Exit::Failed, error),
     }

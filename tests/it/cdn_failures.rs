@@ -220,6 +220,27 @@ fn a_purge_that_somebody_else_sees_to_its_end_is_waited_for_through_throttling()
 }
 
 #[test]
+fn a_purge_that_is_accepted_but_may_not_be_looked_at_is_not_called_untold() {
+    let blind = Upstream::start(|seen: &Seen| match seen.method.as_str() {
+        "POST" => xml("201 Created", &invalidation("I1", "InProgress", "r")),
+        _ => refused("403 Forbidden", "AccessDenied", "no GetInvalidation"),
+    });
+    let store = two_releases();
+    let flags = ["--wait", "--json"];
+    let ran = run(&store, &endpoint(&blind), &[&PROMOTE[..], &flags].concat());
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    let expected = "the channel has moved and the edge was told, but has not said that it is done: \
+                    invalidation `I1` was accepted, but how far it is cannot be seen: \
+                    CloudFront denies it (AccessDenied): no GetInvalidation";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    let purge = &ran.json()["purge"];
+    assert_eq!(
+        (&purge["id"], &purge["status"]),
+        (&"I1".into(), &"InProgress".into())
+    );
+}
+
+#[test]
 fn a_reference_that_the_service_calls_used_is_looked_up() {
     let list = format!(
         "<InvalidationList {NAMESPACE}><Marker></Marker><MaxItems>20</MaxItems><IsTruncated>false</IsTruncated>\
