@@ -1,7 +1,7 @@
 //! Whether an edge answers what the store says: every POP, every object, every way to ask for it.
 //!
 //! Owns how many requests are on their way at a time and in which order findings are reported. Never reads a
-//! store: it is handed what to expect. Read next: `verdict.rs` for what is right, late or wrong, `probe.rs` for the requests,
+//! store: it is handed what to expect. Read next: `verdict.rs` and `redirect.rs` for what is right, late or wrong, `probe.rs` for the requests,
 //! `pop.rs` for how a POP is reached.
 
 use std::collections::BTreeSet;
@@ -17,10 +17,12 @@ use crate::model::Locator;
 mod lifetime;
 mod pop;
 mod probe;
+mod redirect;
 mod verdict;
 
 pub use lifetime::Allowed;
 pub use pop::{Pop, PopError};
+pub use redirect::{Presence, Redirect};
 pub use verdict::{Document, Expect, Fault, Question, Stale, Verdict};
 
 /// Objects that are asked for at a time, over all POPs. Enough to hide the way to a far POP, too few to be noticed by
