@@ -431,6 +431,23 @@ fn a_pop_that_cannot_be_reached_is_named() {
 }
 
 #[test]
+fn a_pop_that_answers_nothing_is_not_asked_for_everything() {
+    let names: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let files: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(|name| (name.as_str(), &b"x"[..]))
+        .collect();
+    let store = StoreDir::with_files(&files);
+    let silent = Upstream::start(|_| vec![Step::Close]);
+    let (code, document) = judge(&store, silent.address, &["agent", "1.0.0"]);
+    assert_eq!(code, 1);
+    assert_eq!(document["verdicts"], serde_json::json!({"unreachable": 21}));
+    // Four at a time, and up to four more until the last of the first four has failed; three tries each.
+    let asked = silent.seen().len();
+    assert!((12..=24).contains(&asked), "{asked}");
+}
+
+#[test]
 fn input_that_makes_no_sense_is_refused_before_anything_is_asked() {
     let store = store();
     let edge = Upstream::start(|_| vec![Step::Close]);
