@@ -118,6 +118,14 @@ pub enum CdnError {
         /// What the last attempt ended with; `None`: it had no answer yet.
         source: Option<EdgeError>,
     },
+    /// It was accepted, but how far it is cannot be seen: most often whoever asks may create and not look.
+    #[error("invalidation `{id}` was accepted, but how far it is cannot be seen")]
+    Unseen {
+        /// Which one.
+        id: String,
+        /// Why.
+        source: Box<Self>,
+    },
     /// It was accepted and goes on, but has not been reported complete.
     #[error("invalidation `{id}` was accepted, but is not complete after {}", seconds(*.timeout))]
     Incomplete {
@@ -126,6 +134,17 @@ pub enum CdnError {
         /// `cdn.timeout`.
         timeout: Duration,
     },
+}
+
+impl CdnError {
+    /// The edge's name for a purge that it has accepted all the same.
+    #[must_use]
+    pub fn accepted(&self) -> Option<&str> {
+        match self {
+            Self::Unseen { id, .. } | Self::Incomplete { id, .. } => Some(id),
+            Self::Edge(_) | Self::Repeatedly { .. } | Self::NotAccepted { .. } => None,
+        }
+    }
 }
 
 fn seconds(timeout: Duration) -> String {
@@ -165,6 +184,13 @@ mod tests {
                     source: Some(busy),
                 },
                 "it was not accepted within 900s (`cdn.timeout`): CloudFront is busy (Throttling)",
+            ),
+            (
+                CdnError::Unseen {
+                    id: "I1".to_owned(),
+                    source: Box::new(CdnError::Edge(EdgeError::NoDistribution("E1".to_owned()))),
+                },
+                "invalidation `I1` was accepted, but how far it is cannot be seen: there is no distribution `E1`",
             ),
             (
                 CdnError::Incomplete {

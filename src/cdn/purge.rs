@@ -11,8 +11,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::model::{ArtifactName, ChannelName, Locator, Product, ReleaseId};
 
-/// How long after a move an origin may still answer with the older channel: 400 ms from a directory, up to two
-/// seconds from a bucket. A purge that overtakes it makes the edge fetch the old document once more, and keep it.
+/// How long after a move an origin may still answer with the older channel: what it read last and what a thread of it
+/// remembers are good for 400 ms each, and in between it may wait a second for a bucket. A purge that overtakes it makes
+/// the edge fetch the old document once more, and keep it.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
 /// Characters of a path, at most.

@@ -112,7 +112,13 @@ async fn complete(
                 attempts.accidents = 0;
                 invalidation = seen;
             }
-            Ok(Err(error)) => attempts.pause(error).await?,
+            Ok(Err(error)) => attempts
+                .pause(error)
+                .await
+                .map_err(|why| CdnError::Unseen {
+                    id: invalidation.id.clone(),
+                    source: Box::new(why),
+                })?,
             Err(_late) => {}
         }
         if invalidation.status != Status::Completed && attempts.is_over() {
@@ -396,6 +402,30 @@ mod tests {
             "{:?}",
             started.elapsed()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_accepted_and_cannot_be_looked_at_is_named_as_accepted() {
+        let denied = EdgeError::Denied {
+            code: "AccessDenied".to_owned(),
+            detail: None,
+        };
+        let rows = [
+            (denied.clone(), CdnError::Edge(denied)),
+            (
+                unreachable(),
+                CdnError::Repeatedly {
+                    attempts: ACCIDENTS_MAX,
+                    source: unreachable(),
+                },
+            ),
+        ];
+        for (answer, why) in rows {
+            let edge = Scripted::new(vec![Ok(seen(Status::InProgress))], vec![Err(answer)]);
+            let error = edge.tell(900, Until::Completed).await.unwrap_err();
+            let (id, source) = ("I1".to_owned(), Box::new(why));
+            assert_eq!(error, CdnError::Unseen { id, source });
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -52,7 +52,8 @@ pub(super) struct Typed {
     release: Option<Vec<String>>,
 
     /// Name the release by its cache tag instead of its path
-    #[arg(long, requires = "release")]
+    // Beside another argument that excludes `--release`, a demand for it would not be enforced.
+    #[arg(long, requires = "release", conflicts_with_all = ["product", "channel", "path"])]
     by_tag: bool,
 
     /// Forget this URL path
@@ -182,7 +183,7 @@ async fn batch(
 pub(super) fn failure(error: CdnError) -> Failure {
     match &error {
         CdnError::Edge(EdgeError::NoDistribution(_)) => Failure::new(Exit::NotFound, error),
-        CdnError::Incomplete { .. } => Failure::new(Exit::Failed, error)
+        _ if error.accepted().is_some() => Failure::new(Exit::Failed, error)
             .with_hint("it goes on by itself; nothing has to be repeated"),
         _ => Failure::new(Exit::Failed, error),
     }

@@ -19,8 +19,7 @@ use crate::catalog::Channel;
 use crate::cdn::purge::SETTLE;
 use crate::cdn::reference::Position;
 use crate::cdn::{
-    Batch, CdnError, Change, Edge, Invalidation, Patience, PurgeSet, Redirects, Reference, Until,
-    tell,
+    Batch, CdnError, Change, Edge, Patience, PurgeSet, Redirects, Reference, Status, Until, tell,
 };
 use crate::config::{CdnKind, Channels, Config, schema};
 use crate::model::{ArtifactName, ReleaseId};
@@ -259,27 +258,23 @@ impl Teller {
         let line = self.output.edge_line();
         line.say("telling the edge");
         let told = tell(&*self.edge, batch, self.target.patience, &line).await;
-        let (status, accepted, failed) = match told {
-            Ok(accepted) => (accepted.status.as_str(), Some(accepted), None),
-            Err(error @ CdnError::Incomplete { .. }) => ("InProgress", None, Some(error)),
-            Err(error) => ("failed", None, Some(error)),
-        };
-        let id = match (&accepted, &failed) {
-            (Some(Invalidation { id, .. }), _) | (_, Some(CdnError::Incomplete { id, .. })) => {
-                Some(id.clone())
-            }
-            _ => None,
+        let (status, id) = match &told {
+            Ok(accepted) => (accepted.status.as_str(), Some(accepted.id.as_str())),
+            Err(error) => match error.accepted() {
+                Some(id) => (Status::InProgress.as_str(), Some(id)),
+                None => ("failed", None),
+            },
         };
         let purge = Purge {
-            id,
+            id: id.map(str::to_owned),
             status,
             reference: Some(batch.reference.to_string()),
-            created_at: accepted.and_then(|accepted| accepted.created_at),
+            created_at: told.as_ref().ok().and_then(|accepted| accepted.created_at),
             ..Purge::unsent(&self.target, status, &batch.set)
         };
         Told {
             purge: Some(purge),
-            failed,
+            failed: told.err(),
         }
     }
 
@@ -423,9 +418,10 @@ enum Untold {
 
 impl From<CdnError> for Untold {
     fn from(error: CdnError) -> Self {
-        match error {
-            CdnError::Incomplete { .. } => Self::NotDone(error),
-            _ => Self::NotTold(error),
+        if error.accepted().is_some() {
+            Self::NotDone(error)
+        } else {
+            Self::NotTold(error)
         }
     }
 }

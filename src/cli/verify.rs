@@ -29,9 +29,9 @@ use through::{Breadth, OnStale, Question};
 Without --through, what is stored is read and hashed again. Ends with exit code 5 when anything is damaged, and names \
 each file. With --json: {releases, artifacts, bytes, damage: [{key, what}]}.
 
-With --through, nothing that is stored is read but documents; instead every POP is asked for each channel document, \
-each release document, and each artifact of the releases that channels name: whole, the piece in the middle, \
-conditionally and with HEAD. Status, bytes, ETag, lengths, ranges, Content-Type and Cache-Control have to be what the \
+With --through, nothing that is stored is read but documents; instead every POP is asked for each channel document \
+and redirect, each release document, and each artifact of the releases that channels name: whole, the piece in the \
+middle, conditionally and with HEAD. Status, Location, bytes, ETag, lengths, ranges, Content-Type and Cache-Control have to be what the \
 origin sends, without cookies. URLs of a retired release have to be gone. Ends with exit code
   5  when an answer is wrong, and names the URL and the POP
   1  when a POP cannot be reached, or has a channel that is newer than the store's

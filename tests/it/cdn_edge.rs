@@ -195,7 +195,8 @@ fn after_a_promote_every_pop_serves_the_new_channel_and_keeps_all_else() {
 
 #[test]
 fn without_a_purge_a_pop_serves_the_old_channel_until_its_lifetime_ends() {
-    let lifetimes = "[server]\ndrain_delay = \"0s\"\n[channels]\nmax_age = \"5s\"\nstale_while_revalidate = \"0s\"\n";
+    // Long enough for a busy machine to promote and ask within it.
+    let lifetimes = "[server]\ndrain_delay = \"0s\"\n[channels]\nmax_age = \"10s\"\nstale_while_revalidate = \"0s\"\n";
     let desk = Desk::with_origin(Setup::new().config(lifetimes), AT_ONCE, "1");
     desk.assert_all(1, "1.0.0");
     let before = desk.run(&[&PROMOTE[..], &["--json"]].concat()).ok().json();
@@ -209,7 +210,7 @@ fn without_a_purge_a_pop_serves_the_old_channel_until_its_lifetime_ends() {
         }
         stale += 1;
         let age: u64 = document.field("age").unwrap_or("0").parse().unwrap();
-        assert!(age <= 5, "{age}");
+        assert!(age <= 10, "{age}");
         None
     });
     assert!(stale > 0, "it was never stale: a purge would be of no use");
@@ -222,15 +223,13 @@ fn a_repeat_is_the_same_purge_and_waits_for_it_where_the_first_did_not() {
                   invalidation_completed_median = \"3s\"\ninvalidation_completed_p95 = \"3s\"\n";
     let desk = Desk::new(config, "3");
     desk.assert_all(3, "1.0.0");
+    let since = Instant::now();
     let first = desk.told(&PROMOTE);
-    let asked = Instant::now();
     assert_eq!(first["purge"]["status"], "InProgress");
     let repeat = desk.told(&[&PROMOTE[..], &["--wait"]].concat());
-    assert!(
-        asked.elapsed() >= Duration::from_secs(2),
-        "{:?}",
-        asked.elapsed()
-    );
+    // Two until it is asked for, three until it is done.
+    let waited = since.elapsed();
+    assert!(waited >= Duration::from_secs(5), "{waited:?}");
     desk.assert_all(3, "1.1.0");
     assert_eq!(repeat["changed"], false);
     assert_eq!(repeat["purge"]["status"], "Completed");
@@ -375,18 +374,18 @@ fn quotas_that_are_used_up_for_a_while_only_delay_the_purge() {
         "<InvalidationBatch xmlns=\"http://cloudfront.amazonaws.com/doc/2020-05-31/\"><Paths><Quantity>15</Quantity>\
          <Items>{paths}</Items></Paths><CallerReference>all wildcards</CallerReference></InvalidationBatch>"
     );
+    let since = Instant::now();
     let mut conn = Conn::open(desk.edge.address);
     conn.send(format!(
         "POST /2020-05-31/distribution/{DISTRIBUTION}/invalidation HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     ));
     assert_eq!(conn.response("POST").status, 201);
-    let since = Instant::now();
     let told = desk.told(&PROMOTE);
     assert_eq!(told["purge"]["status"], "InProgress");
     let waited = since.elapsed();
     assert!(
-        waited > Duration::from_millis(4_500),
+        waited >= Duration::from_secs(5),
         "no room before that: {waited:?}"
     );
     desk.assert_all(1, "1.1.0");
@@ -402,7 +401,7 @@ fn quotas_that_stay_used_up_cost_the_timeout_and_not_the_move() {
     }
     let settings = tempfile::tempdir().unwrap();
     let config = settings.path().join("origin.toml");
-    std::fs::write(&config, "[cdn]\ntimeout = \"2s\"\n").unwrap();
+    std::fs::write(&config, "[cdn]\ntimeout = \"5s\"\n").unwrap();
     let flags = [
         "--distribution-id",
         DISTRIBUTION,
@@ -416,7 +415,7 @@ fn quotas_that_stay_used_up_cost_the_timeout_and_not_the_move() {
         "{}",
         ran.stderr
     );
-    assert!(ran.stderr.contains("2s (`cdn.timeout`)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("5s (`cdn.timeout`)"), "{}", ran.stderr);
     let channel = std::fs::read_to_string(desk.store.path().join("channels/agent/stable.json"));
     assert!(
         channel.unwrap().contains("\"1.1.0\""),
@@ -427,7 +426,7 @@ fn quotas_that_stay_used_up_cost_the_timeout_and_not_the_move() {
     let ran = desk.run(&[&one_name[..], &flags].concat());
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("is not complete after 2s"),
+        ran.stderr.contains("is not complete after 5s"),
         "{}",
         ran.stderr
     );
@@ -441,7 +440,7 @@ fn the_configuration_names_edge_endpoint_and_wait_and_a_flag_overrides_it() {
     let config = settings.path().join("origin.toml");
     let endpoint = format!("http://{}", desk.edge.address);
     let text = format!(
-        "[cdn]\ndistribution_id = \"{DISTRIBUTION}\"\nendpoint_url = \"{endpoint}\"\nwait = true\ntimeout = \"1s\"\n"
+        "[cdn]\ndistribution_id = \"{DISTRIBUTION}\"\nendpoint_url = \"{endpoint}\"\nwait = true\ntimeout = \"5s\"\n"
     );
     std::fs::write(&config, text).unwrap();
     let flags = ["--config", config.to_str().unwrap(), "--json"];

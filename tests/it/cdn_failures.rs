@@ -2,7 +2,6 @@
 //!
 //! Owns exit codes and messages. Every output is searched for credentials, also with everything logged.
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
@@ -12,7 +11,7 @@ use crate::edge_cli::Edge;
 use crate::harness::aws;
 use crate::harness::cli::{self, Ran};
 use crate::harness::origin::{Setup, StoreDir};
-use crate::harness::upstream::{Seen, Step, Upstream, message};
+use crate::harness::upstream::{Nobody, Seen, Step, Upstream, message};
 
 /// A session's token, as instance roles have it.
 const TOKEN: &str = "headwater+session+token+that+no+output+may+show";
@@ -62,12 +61,6 @@ fn endpoint(upstream: &Upstream) -> String {
     format!("http://{}", upstream.address)
 }
 
-/// An address where nobody listens.
-fn dead() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
-
 #[track_caller]
 fn assert_moved(store: &StoreDir) {
     let document = std::fs::read(store.path().join("channels/agent/stable.json")).unwrap();
@@ -106,7 +99,8 @@ fn run_searched(store: &StoreDir, endpoint: &str, arguments: &[&str]) -> Ran {
 #[test]
 fn an_edge_that_is_not_there_does_not_undo_the_move_and_the_message_repeats_the_purge() {
     let store = two_releases();
-    let nowhere = dead();
+    let nobody = Nobody::bind();
+    let nowhere = nobody.endpoint();
     let ran = run(&store, &nowhere, &[&PROMOTE[..], &["--json"]].concat());
     assert_eq!(ran.code, Some(6), "{}", ran.stderr);
     assert_moved(&store);
@@ -226,6 +220,27 @@ fn a_purge_that_somebody_else_sees_to_its_end_is_waited_for_through_throttling()
 }
 
 #[test]
+fn a_purge_that_is_accepted_but_may_not_be_looked_at_is_not_called_untold() {
+    let blind = Upstream::start(|seen: &Seen| match seen.method.as_str() {
+        "POST" => xml("201 Created", &invalidation("I1", "InProgress", "r")),
+        _ => refused("403 Forbidden", "AccessDenied", "no GetInvalidation"),
+    });
+    let store = two_releases();
+    let flags = ["--wait", "--json"];
+    let ran = run(&store, &endpoint(&blind), &[&PROMOTE[..], &flags].concat());
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    let expected = "the channel has moved and the edge was told, but has not said that it is done: \
+                    invalidation `I1` was accepted, but how far it is cannot be seen: \
+                    CloudFront denies it (AccessDenied): no GetInvalidation";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    let purge = &ran.json()["purge"];
+    assert_eq!(
+        (&purge["id"], &purge["status"]),
+        (&"I1".into(), &"InProgress".into())
+    );
+}
+
+#[test]
 fn a_reference_that_the_service_calls_used_is_looked_up() {
     let list = format!(
         "<InvalidationList {NAMESPACE}><Marker></Marker><MaxItems>20</MaxItems><IsTruncated>false</IsTruncated>\
@@ -333,7 +348,7 @@ fn no_log_at_any_level_shows_a_credential() {
     let denies = Upstream::start(|_: &Seen| refused("403 Forbidden", "ExpiredToken", TOKEN));
     let ran = run_searched(&store, &endpoint(&denies), &PROMOTE);
     assert_eq!(ran.code, Some(6));
-    let ran = run_searched(&store, &dead(), &PROMOTE);
+    let ran = run_searched(&store, &Nobody::bind().endpoint(), &PROMOTE);
     assert_eq!(ran.code, Some(6));
 }
 
@@ -354,10 +369,11 @@ fn an_edge_that_never_answers_costs_the_timeout() {
 #[test]
 fn without_credentials_it_says_so() {
     let store = two_releases();
+    let nobody = Nobody::bind();
     let output = cli::command(PROMOTE)
         .arg("--store")
         .arg(store.path())
-        .envs(aws::environment(&dead()))
+        .envs(aws::environment(&nobody.endpoint()))
         .env_remove("AWS_ACCESS_KEY_ID")
         .env_remove("AWS_SECRET_ACCESS_KEY")
         .output()
@@ -371,8 +387,9 @@ fn without_credentials_it_says_so() {
 #[test]
 fn what_makes_no_sense_is_refused_before_anything_moves() {
     let store = two_releases();
-    let nowhere = dead();
-    let rows: [(&[&str], i32, &str); 8] = [
+    let nobody = Nobody::bind();
+    let nowhere = nobody.endpoint();
+    let rows: [(&[&str], i32, &str); 10] = [
         (
             &["promote", "agent", "1.1.0", "--to", "stable", "--wait"],
             2,
@@ -405,6 +422,16 @@ fn what_makes_no_sense_is_refused_before_anything_moves() {
             &["invalidate", "agent", "--distribution-id", "E1"],
             2,
             "CHANNEL",
+        ),
+        (
+            &["invalidate", "agent", "stable", "--by-tag"],
+            2,
+            "--by-tag",
+        ),
+        (
+            &["invalidate", "--path", "/channels/a/b.json", "--by-tag"],
+            2,
+            "--by-tag",
         ),
         (
             &[

@@ -2,7 +2,7 @@
 //!
 //! Owns what a release engineer sees and how the run ends. Every single rule of a verdict is tested beside it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,13 +13,14 @@ use crate::edge_cli::{Edge, asked};
 use crate::harness::aws;
 use crate::harness::fixture;
 use crate::harness::origin::{Origin, Setup, StoreDir};
-use crate::harness::upstream::{Step, Upstream};
+use crate::harness::upstream::{Nobody, Step, Upstream};
 
 mod lies;
 
 use lies::{B, LIES, lying};
 
 const CHANNEL: &str = "/channels/agent/stable.json";
+const REDIRECT: &str = "/channels/agent/stable/a";
 const A: &str = "/artifacts/agent/1.0.0/a";
 
 /// Long enough for every copy to outlive its test.
@@ -118,13 +119,13 @@ fn a_good_edge_is_good_at_every_pop_and_costs_the_origin_one_request_for_each_ob
     let edge = Edge::start(origin.data, "", &["--pops", "3"]);
     let (code, document) = judge(&store, edge.address, &["--pops", "0,1,2,1"]);
     assert_eq!((code, odd(&document)), (0, vec![]), "{document:#}");
-    // Channel, release document, three artifacts.
+    // Channel, three redirects, release document, three artifacts.
     assert_eq!(
         (&document["urls"], &document["pops"]),
-        (&5.into(), &serde_json::json!(["0", "1", "2"]))
+        (&8.into(), &serde_json::json!(["0", "1", "2"]))
     );
-    // 2 + 3 + (4 + 4 + 3) requests at each POP: nothing of nothing has no part.
-    assert_eq!(document["requests"], 3 * 16, "{document:#}");
+    // 2 + 3 + 3 + (4 + 4 + 3) requests at each POP: nothing of nothing has no part.
+    assert_eq!(document["requests"], 3 * 19, "{document:#}");
     let findings = document["findings"].as_array().unwrap();
     let mut pops: Vec<_> = findings
         .iter()
@@ -140,6 +141,7 @@ fn a_good_edge_is_good_at_every_pop_and_costs_the_origin_one_request_for_each_ob
     );
     for path in [
         CHANNEL,
+        REDIRECT,
         A,
         "/artifacts/agent/1.0.0/b/c",
         "/artifacts/agent/1.0.0/release.json",
@@ -150,7 +152,7 @@ fn a_good_edge_is_good_at_every_pop_and_costs_the_origin_one_request_for_each_ob
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stdout.contains(" from cloudfront"), "{}", ran.stdout);
     assert!(
-        ran.stdout.ends_with("MiB\n") && ran.stdout.contains("URLs 5, POPs 1: good 5; requests 16"),
+        ran.stdout.ends_with("MiB\n") && ran.stdout.contains("URLs 8, POPs 1: good 8; requests 19"),
         "{}",
         ran.stdout
     );
@@ -242,7 +244,7 @@ fn invalidate_makes_an_old_channel_new_at_every_pop_and_leaves_all_else_cached()
     let origin = origin(&store);
     let edge = Edge::start(origin.data, AT_ONCE, &["--pops", "3"]);
     for pop in 0..3 {
-        for target in [CHANNEL, A] {
+        for target in [CHANNEL, REDIRECT, A] {
             edge.get(target, &format!("X-Edge-Pop: {pop}\r\n"));
         }
     }
@@ -258,9 +260,9 @@ fn invalidate_makes_an_old_channel_new_at_every_pop_and_leaves_all_else_cached()
     let purges = document["purges"].as_array().unwrap();
     assert_eq!(purges.len(), 1);
     assert_eq!(purges[0]["status"], "Completed");
-    assert_eq!(purges[0]["paths"], serde_json::json!([CHANNEL]));
+    assert_eq!(purges[0]["paths"], serde_json::json!([CHANNEL, REDIRECT]));
     let before = document["before"].as_array().unwrap();
-    assert_eq!(before.len(), 3, "{document:#}");
+    assert_eq!(before.len(), 6, "{document:#}");
     assert!(before.iter().all(|it| it["verdict"] == "stale"));
     let artifact = edge.get(A, "X-Edge-Pop: 1\r\n");
     assert_eq!(artifact.need("x-cache"), "Hit from cloudfront");
@@ -325,7 +327,7 @@ fn a_purge_that_fails_is_told_of_beside_what_it_was_for() {
         "{}",
         ran.stderr
     );
-    assert_eq!(document["verdicts"]["stale"], 3, "{document:#}");
+    assert_eq!(document["verdicts"]["stale"], 3 * (1 + 3), "{document:#}");
     let (ran, _) = heal(&store, &edge, &[&elsewhere[..], &["--strict"]].concat());
     assert_eq!(ran.code, 1);
     assert!(
@@ -391,10 +393,10 @@ fn artifacts_of_other_releases_are_asked_for_by_all_and_by_name() {
     };
     assert_eq!(
         urls(&[]),
-        1 + 1 + 2,
-        "the channel, an old document, the current release"
+        1 + 3 + 1 + 2,
+        "the channel, its redirects and those of before, an old document, the current release"
     );
-    assert_eq!(urls(&["--all"]), 1 + 4 + 2);
+    assert_eq!(urls(&["--all"]), 1 + 3 + 4 + 2);
     assert_eq!(urls(&["agent", "1.0.0"]), 4);
 }
 
@@ -402,11 +404,8 @@ fn artifacts_of_other_releases_are_asked_for_by_all_and_by_name() {
 fn a_pop_that_cannot_be_reached_is_named() {
     let store = store();
     let origin = origin(&store);
-    // Bound and deaf: connects are refused, and nobody else can have the port meanwhile.
-    let deaf = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    deaf.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-        .unwrap();
-    let nobody = deaf.local_addr().unwrap().as_socket().unwrap();
+    let deaf = Nobody::bind();
+    let nobody = deaf.address();
     let list = format!("{},{nobody}", origin.data);
     let ran = verify(
         &store,
@@ -429,6 +428,23 @@ fn a_pop_that_cannot_be_reached_is_named() {
         "{}",
         ran.stdout
     );
+}
+
+#[test]
+fn a_pop_that_answers_nothing_is_not_asked_for_everything() {
+    let names: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let files: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(|name| (name.as_str(), &b"x"[..]))
+        .collect();
+    let store = StoreDir::with_files(&files);
+    let silent = Upstream::start(|_| vec![Step::Close]);
+    let (code, document) = judge(&store, silent.address, &["agent", "1.0.0"]);
+    assert_eq!(code, 1);
+    assert_eq!(document["verdicts"], serde_json::json!({"unreachable": 21}));
+    // Four at a time, and up to four more until the last of the first four has failed; three tries each.
+    let asked = silent.seen().len();
+    assert!((12..=24).contains(&asked), "{asked}");
 }
 
 #[test]

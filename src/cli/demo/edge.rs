@@ -266,13 +266,13 @@ impl<'a> Tour<'a> {
             self.update("second", pop).await?;
         }
         output.result(
-            "devices    the first at each POP found its cache empty, the second did not\n",
+            "devices    the first at each POP found it empty, though not every cache behind it; the second did not\n",
         )?;
 
         self.promote(1, output, "without a purge").await?;
         let late = self.until_new(1).await?;
         output.result(&format!(
-            "devices    POP 0 had the old channel for {late} more looks, until its {} s were over\n",
+            "devices    POP 0 had the old channel when asked {late} time(s) more, until its {} s were over\n",
             CHANNEL_MAX_AGE.as_secs()
         ))?;
 

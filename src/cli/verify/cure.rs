@@ -38,7 +38,7 @@ impl Cure {
             return Ok(cure);
         }
         let objects: Vec<_> = places.iter().map(|&at| plan.objects[at].clone()).collect();
-        cure.purge(target, &objects, context).await;
+        cure.purge(target, plan, &objects, context).await;
         if cure.failed.is_none() {
             let plan = LookPlan {
                 objects,
@@ -51,13 +51,23 @@ impl Cure {
         Ok(cure)
     }
 
-    async fn purge(&mut self, target: Target, objects: &[Object], context: &Context) {
+    async fn purge(
+        &mut self,
+        target: Target,
+        plan: &LookPlan,
+        objects: &[Object],
+        context: &Context,
+    ) {
         let teller = Teller::open(target, context).await;
-        // An origin may still have the older document itself, which a purge that overtakes it would bring back.
-        let moved_at = objects.iter().filter_map(|object| match &object.expect {
-            Expect::Channel { channel, .. } => Some(channel.updated_at),
-            _ => None,
-        });
+        // An origin may still have the older document or redirect itself, which a purge that overtakes it would bring
+        // back.
+        let moved_at = plan
+            .objects
+            .iter()
+            .filter_map(|object| match &object.expect {
+                Expect::Channel { channel, .. } => Some(channel.updated_at),
+                _ => None,
+            });
         if let Some(moved_at) = moved_at.max() {
             teller.settle(rest(moved_at, assembly::now())).await;
         }

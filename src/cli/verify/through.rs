@@ -11,15 +11,16 @@ use serde::Serialize;
 
 use super::cure::Cure;
 use crate::assembly;
+use crate::catalog::{Channel, Pointer, Release};
 use crate::cli::failure::Exit;
 use crate::cli::output::{Column, Form, Report, printable, size, table};
 use crate::cli::purge::{Purge, Target};
 use crate::cli::{Context, Failure, or_list_releases};
 use crate::device::through::{
-    Answered, Document, Expect, Finding, LookPlan, Object, Pop, Verdict, look,
+    Answered, Document, Expect, Finding, LookPlan, Object, Pop, Presence, Redirect, Verdict, look,
 };
-use crate::model::{Digest, Locator, Product, Version};
-use crate::publish::{Damage, Inventory, PublishError, Stated, StatedRelease};
+use crate::model::{ArtifactName, Digest, Locator, Product, Version};
+use crate::publish::{Damage, Inventory, PublishError, Stated, StatedChannel, StatedRelease};
 
 /// Two more tries bridge a reset connection or an edge's hiccup; what fails longer is worth telling.
 const RETRIES_MAX: u32 = 2;
@@ -116,7 +117,7 @@ pub(super) async fn watched_look(
     Ok(findings)
 }
 
-/// What is asked for: channels, then releases with their artifacts, each in the store's order.
+/// What is asked for: channels with their redirects, then releases with their artifacts, each in the store's order.
 fn objects(
     inventory: &Inventory,
     product: Option<&Product>,
@@ -173,18 +174,69 @@ fn channels(inventory: &Inventory) -> Vec<Object> {
         .into_iter()
         .map(|(product, digests)| (product, Arc::new(digests)))
         .collect();
-    let object = |stated: &crate::publish::StatedChannel| {
-        let channel = &stated.channel;
-        Object {
+    let mut objects = Vec::new();
+    for StatedChannel {
+        channel,
+        document: stated,
+    } in &inventory.channels
+    {
+        let releases = digests.get(&channel.product).cloned().unwrap_or_default();
+        objects.push(Object {
             locator: Locator::Channel(channel.product.clone(), channel.channel.clone()),
             expect: Expect::Channel {
                 channel: channel.clone(),
-                document: document(stated.document),
-                releases: digests.get(&channel.product).cloned().unwrap_or_default(),
+                document: document(*stated),
+                releases: Arc::clone(&releases),
             },
-        }
+        });
+        objects.extend(redirects(inventory, channel, &releases));
+    }
+    objects
+}
+
+/// By each name of the release that a channel names, and of the one before.
+fn redirects(
+    inventory: &Inventory,
+    channel: &Channel,
+    releases: &Arc<BTreeMap<Version, Digest>>,
+) -> Vec<Object> {
+    let of = |pointer: &Pointer| {
+        let is_it = |stated: &&StatedRelease| {
+            let Release {
+                product, version, ..
+            } = &stated.release;
+            (product, version) == (&channel.product, &pointer.version)
+        };
+        let stated = inventory.releases.iter().find(is_it)?;
+        Some(&stated.release)
     };
-    inventory.channels.iter().map(object).collect()
+    // What the store cannot read, nobody can say the names of.
+    let Some(current) = of(&channel.release) else {
+        return Vec::new();
+    };
+    let before = channel.previous.as_ref().and_then(of);
+    let names = |release: &'_ Release| -> BTreeSet<ArtifactName> {
+        let artifacts = release.artifacts.iter();
+        artifacts.map(|artifact| artifact.name.clone()).collect()
+    };
+    let here = names(current);
+    let gone = &before.map(names).unwrap_or_default() - &here;
+    let object = |name: ArtifactName, presence| Object {
+        locator: Locator::ChannelArtifact(
+            channel.product.clone(),
+            channel.channel.clone(),
+            name.clone(),
+        ),
+        expect: Expect::Redirect(Redirect {
+            release: current.id(),
+            name,
+            presence,
+            releases: Arc::clone(releases),
+        }),
+    };
+    let here = here.into_iter().map(|name| object(name, Presence::Here));
+    let gone = gone.into_iter().map(|name| object(name, Presence::Gone));
+    here.chain(gone).collect()
 }
 
 fn of_release(stated: &StatedRelease, artifacts_max: usize) -> impl Iterator<Item = Object> {

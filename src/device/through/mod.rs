@@ -1,11 +1,12 @@
 //! Whether an edge answers what the store says: every POP, every object, every way to ask for it.
 //!
 //! Owns how many requests are on their way at a time and in which order findings are reported. Never reads a
-//! store: it is handed what to expect. Read next: `verdict.rs` for what is right, late or wrong, `probe.rs` for the requests,
+//! store: it is handed what to expect. Read next: `verdict.rs` and `redirect.rs` for what is right, late or wrong, `probe.rs` for the requests,
 //! `pop.rs` for how a POP is reached.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -17,15 +18,21 @@ use crate::model::Locator;
 mod lifetime;
 mod pop;
 mod probe;
+mod redirect;
 mod verdict;
 
 pub use lifetime::Allowed;
 pub use pop::{Pop, PopError};
+pub use redirect::{Presence, Redirect};
 pub use verdict::{Document, Expect, Fault, Question, Stale, Verdict};
 
 /// Objects that are asked for at a time, over all POPs. Enough to hide the way to a far POP, too few to be noticed by
 /// an edge or to be taken for an attack by what guards it.
 const AT_ONCE: usize = 4;
+
+/// Objects after which a POP that has answered nothing at all is not asked for more: one that swallows every packet
+/// costs a minute and a half for each.
+const SILENT_MAX: usize = 4;
 
 /// One URL and what the store says of it.
 #[derive(Clone, PartialEq, Debug)]
@@ -160,15 +167,23 @@ pub async fn look(plan: &LookPlan, watcher: Arc<dyn Watcher>) -> Result<Vec<Find
         .iter()
         .map(|pop| Client::at(&plan.through, pop, patience, Arc::clone(&watcher)))
         .collect::<Result<Vec<_>, _>>()?;
+    let hearings: Vec<_> = clients.iter().map(|_| Arc::<Hearing>::default()).collect();
     let each: u64 = plan.objects.iter().map(Object::bytes).sum();
     watcher.start(each * clients.len() as u64, 0);
     let (mut findings, mut asking) = (Vec::new(), JoinSet::new());
     for (number, object) in plan.objects.iter().enumerate() {
-        for (client, pop) in clients.iter().zip(&plan.pops) {
+        for ((client, pop), hearing) in clients.iter().zip(&plan.pops).zip(&hearings) {
             while asking.len() >= AT_ONCE {
                 findings.extend(next(&mut asking).await);
             }
-            asking.spawn(ask(client.clone(), pop.clone(), number, object.clone()));
+            let hearing = Arc::clone(hearing);
+            asking.spawn(ask(
+                client.clone(),
+                hearing,
+                pop.clone(),
+                number,
+                object.clone(),
+            ));
         }
     }
     while let Some(finding) = next(&mut asking).await {
@@ -179,13 +194,48 @@ pub async fn look(plan: &LookPlan, watcher: Arc<dyn Watcher>) -> Result<Vec<Find
     Ok(findings)
 }
 
-async fn ask(client: Client, asked: Pop, number: usize, object: Object) -> Finding {
-    let answers = probe::Probe::new(&client, &object).run().await;
+async fn ask(
+    client: Client,
+    hearing: Arc<Hearing>,
+    asked: Pop,
+    number: usize,
+    object: Object,
+) -> Finding {
+    let answers = if hearing.is_hopeless() {
+        let why = "not asked for: this POP has answered nothing so far".to_owned();
+        let (none, verdict) = (HeaderMap::new(), Verdict::Unreachable(why));
+        vec![Answered::new(Question::Whole, None, &none, 0, verdict)]
+    } else {
+        probe::Probe::new(&client, &object).run().await
+    };
+    hearing.note(&answers);
     Finding {
         object: number,
         url: client.url(&object.locator),
         asked,
         answers,
+    }
+}
+
+/// Whether a POP has answered anything.
+#[derive(Default)]
+struct Hearing {
+    has_answered: AtomicBool,
+    silent: AtomicUsize,
+}
+
+impl Hearing {
+    fn note(&self, answers: &[Answered]) {
+        if answers.iter().any(|answer| answer.status.is_some()) {
+            self.has_answered.store(true, Ordering::Relaxed);
+        } else {
+            self.silent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_hopeless(&self) -> bool {
+        let silent = self.silent.load(Ordering::Relaxed);
+        silent >= SILENT_MAX && !self.has_answered.load(Ordering::Relaxed)
     }
 }
 

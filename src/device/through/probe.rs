@@ -62,7 +62,7 @@ impl<'a> Probe<'a> {
             }
             Expect::Artifact(_) | Expect::Release(_) => &[Question::Conditional, Question::Head],
             Expect::Channel { .. } => &[Question::Conditional],
-            Expect::Gone => &[],
+            Expect::Redirect(_) | Expect::Gone => &[],
         }
     }
 
@@ -108,9 +108,12 @@ impl<'a> Probe<'a> {
             *refused = Some((answer.status(), answer.headers().clone()));
             return Err(answer.unavailable());
         }
-        match facts {
-            None => Ok(gone(answer.status(), answer.headers().clone())),
-            Some(facts) => self.hear(question, part, &facts, answer).await,
+        match (facts, expect) {
+            (Some(facts), _) => self.hear(question, part, &facts, answer).await,
+            (None, Expect::Redirect(redirect)) => Ok(unread(&answer, |status, headers| {
+                redirect.judge(status, headers)
+            })),
+            (None, _) => Ok(unread(&answer, verdict::judge_gone)),
         }
     }
 
@@ -279,9 +282,10 @@ fn other_bytes(range: ByteRange, expected: Digest, actual: Digest) -> Fault {
     }
 }
 
-/// Nothing is fetched of what should not be there: dropping the answer breaks it off.
-fn gone(status: StatusCode, headers: HeaderMap) -> Heard {
-    let verdict = verdict::judge_gone(status, &headers);
+/// Nothing is fetched of what should have no body or not be there: dropping the answer breaks it off.
+fn unread(answer: &Answer, judge: impl FnOnce(StatusCode, &HeaderMap) -> Verdict) -> Heard {
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let verdict = judge(status, &headers);
     Heard {
         status,
         headers,

@@ -13,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 
 use super::lifetime::Allowed;
+use super::redirect::Redirect;
 use crate::catalog::{Artifact, Channel};
 use crate::model::{ByteRange, Digest, Lifetime, Version};
 
@@ -32,6 +33,8 @@ pub enum Expect {
         /// The release documents of the product, of whichever the channel named once too.
         releases: std::sync::Arc<BTreeMap<Version, Digest>>,
     },
+    /// A redirect of a channel, until the channel moves.
+    Redirect(Redirect),
     /// Nothing any more: its release is retired.
     Gone,
 }
@@ -55,9 +58,9 @@ pub enum Verdict {
     /// A channel that moved since the store was read, or another store's.
     Newer {
         /// The edge's.
-        revision: u64,
+        seen: String,
         /// The store's.
-        stored: u64,
+        stored: String,
     },
     /// There was no answer to judge.
     Unreachable(String),
@@ -78,6 +81,22 @@ pub enum Stale {
         age: u64,
         /// How old it may get.
         allowed: Allowed,
+    },
+    /// A channel's redirect of before the last move.
+    Redirect {
+        /// Which release it leads to.
+        version: String,
+        /// Which one the store's channel names.
+        stored: String,
+        /// How old the copy is.
+        age: u64,
+        /// How old it may get.
+        allowed: Allowed,
+    },
+    /// Nothing where a channel redirects by a name that it had not before the last move.
+    Missing {
+        /// How old the copy is.
+        age: u64,
     },
     /// An object of a retired release.
     Retired {
@@ -135,17 +154,8 @@ pub enum Fault {
         /// Which release.
         version: String,
     },
-    /// An old channel document beyond every age that its own `Cache-Control` allows.
-    Overdue {
-        /// The edge's.
-        revision: u64,
-        /// The store's.
-        stored: u64,
-        /// How old the copy is.
-        age: u64,
-        /// How old it might get.
-        allowed: Allowed,
-    },
+    /// An old copy beyond every age that its own `Cache-Control` allows.
+    Overdue(Stale),
 }
 
 /// How an object is asked for.
@@ -201,7 +211,7 @@ const DOCUMENT_TYPE: &str = "application/json";
 const IMMUTABLE_SECONDS: u64 = 31_536_000;
 
 impl Expect {
-    /// What a 200 says; `None` where there must be none.
+    /// What a 200 says; `None` where there must be no 200.
     pub(super) fn facts(&self) -> Option<Facts<'_>> {
         let of_document = |document: &Document, lifetime| Facts {
             size: document.size,
@@ -218,7 +228,7 @@ impl Expect {
             }),
             Self::Release(document) => Some(of_document(document, Lifetime::Immutable)),
             Self::Channel { document, .. } => Some(of_document(document, Lifetime::Pointer)),
-            Self::Gone => None,
+            Self::Redirect(_) | Self::Gone => None,
         }
     }
 
@@ -255,6 +265,26 @@ impl Verdict {
             Self::Good
         } else {
             Self::Wrong(faults)
+        }
+    }
+
+    /// What an old copy is worth: late, until its own lifetime is over.
+    pub(super) fn late(stale: Stale) -> Self {
+        match &stale {
+            Stale::Channel { age, allowed, .. } | Stale::Redirect { age, allowed, .. }
+                if *age > allowed.at_all() =>
+            {
+                Self::Wrong(vec![Fault::Overdue(stale)])
+            }
+            _ => Self::Stale(stale),
+        }
+    }
+
+    /// What the store could not know when it was read.
+    pub(super) fn newer(what: &str, seen: impl fmt::Display, stored: impl fmt::Display) -> Self {
+        Self::Newer {
+            seen: format!("{what} {seen}"),
+            stored: stored.to_string(),
         }
     }
 
@@ -315,7 +345,7 @@ pub(super) fn is_worth_reading(faults: &[Fault]) -> bool {
 }
 
 #[derive(Clone, Copy)]
-struct Fields<'a>(&'a HeaderMap);
+pub(super) struct Fields<'a>(pub(super) &'a HeaderMap);
 
 impl Fields<'_> {
     /// All lines of a name, as RFC 9110 §5.3 joins them.
@@ -324,7 +354,12 @@ impl Fields<'_> {
         (!lines.is_empty()).then(|| lines.join(", "))
     }
 
-    fn must_be(self, name: &'static str, field: &HeaderName, expected: &str) -> Option<Fault> {
+    pub(super) fn must_be(
+        self,
+        name: &'static str,
+        field: &HeaderName,
+        expected: &str,
+    ) -> Option<Fault> {
         let actual = self.value(field);
         (actual.as_deref() != Some(expected)).then(|| Fault::Field {
             name,
@@ -350,7 +385,7 @@ pub(super) fn shown(value: &http::HeaderValue) -> String {
         .collect()
 }
 
-fn cache_control_fault(lifetime: Lifetime, fields: Fields<'_>) -> Option<Fault> {
+pub(super) fn cache_control_fault(lifetime: Lifetime, fields: Fields<'_>) -> Option<Fault> {
     let actual = fields.value(&CACHE_CONTROL);
     let directives = super::lifetime::Directives::parse(actual.as_deref().unwrap_or_default());
     let (is_right, expected) = match lifetime {
@@ -377,7 +412,7 @@ fn cache_control_fault(lifetime: Lifetime, fields: Fields<'_>) -> Option<Fault> 
 }
 
 /// Fields that would split the cache or make an answer personal.
-fn surplus(lifetime: Lifetime, fields: Fields<'_>) -> Vec<Fault> {
+pub(super) fn surplus(lifetime: Lifetime, fields: Fields<'_>) -> Vec<Fault> {
     let mut faults = Vec::new();
     faults.extend(fields.must_not_be("Set-Cookie", &SET_COOKIE));
     // Devices ask for `identity`: what is sent in another form has other ranges and other digests.
@@ -443,24 +478,14 @@ pub(super) fn judge_old_channel(
     match revision.cmp(&stored) {
         std::cmp::Ordering::Equal => return other(),
         _ if !faults.is_empty() => return Verdict::Wrong(faults),
-        std::cmp::Ordering::Greater => return Verdict::Newer { revision, stored },
+        std::cmp::Ordering::Greater => return Verdict::newer("revision", revision, stored),
         std::cmp::Ordering::Less => {}
     }
-    let age = super::lifetime::age(headers).unwrap_or(0);
-    let allowed = Allowed::by(headers);
-    if age > allowed.at_all() {
-        return Verdict::Wrong(vec![Fault::Overdue {
-            revision,
-            stored,
-            age,
-            allowed,
-        }]);
-    }
-    Verdict::Stale(Stale::Channel {
+    Verdict::late(Stale::Channel {
         revision,
         stored,
-        age,
-        allowed,
+        age: super::lifetime::age(headers).unwrap_or(0),
+        allowed: Allowed::by(headers),
     })
 }
 
@@ -483,9 +508,9 @@ impl fmt::Display for Verdict {
         match self {
             Self::Good => f.write_str("as published"),
             Self::Stale(stale) => stale.fmt(f),
-            Self::Newer { revision, stored } => write!(
+            Self::Newer { seen, stored } => write!(
                 f,
-                "revision {revision} where the store had {stored} when it was read: it moved since, or this is \
+                "{seen} where the store had {stored} when it was read: it moved since, or this is \
                  another store's edge"
             ),
             Self::Unreachable(why) => f.write_str(why),
@@ -511,6 +536,18 @@ impl fmt::Display for Stale {
             } => {
                 write!(f, "revision {revision}, the store has {stored}: ")?;
                 allowed.describe(f, *age)
+            }
+            Self::Redirect {
+                version,
+                stored,
+                age,
+                allowed,
+            } => {
+                write!(f, "it leads to release {version}, the store has {stored}: ")?;
+                allowed.describe(f, *age)
+            }
+            Self::Missing { age } => {
+                write!(f, "a copy of {age} s age, of before the channel had this")
             }
             Self::Retired { age: Some(age) } => {
                 write!(f, "a copy of {age} s age, of a release that is retired")
@@ -549,15 +586,7 @@ impl fmt::Display for Fault {
                 f,
                 "it names release {version} by a digest that this release never had"
             ),
-            Self::Overdue {
-                revision,
-                stored,
-                age,
-                allowed,
-            } => {
-                write!(f, "revision {revision}, the store has {stored}: ")?;
-                allowed.describe(f, *age)
-            }
+            Self::Overdue(stale) => stale.fmt(f),
         }
     }
 }

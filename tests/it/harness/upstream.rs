@@ -1,12 +1,15 @@
 //! An origin on raw sockets that records every request and answers by a script: what an edge really asks for.
+//! And an address where there is none.
 //!
 //! Never decides when an answer may go on: a test holds it with a [`Gate`] until what it waits for has happened.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use super::{PATIENCE, poll};
 
@@ -206,4 +209,24 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
     seen.body = vec![0; length];
     reader.read_exact(&mut seen.body).ok()?;
     Some(seen)
+}
+
+/// An address where nobody listens: connects are refused, and nobody else can have the port meanwhile.
+pub struct Nobody(Socket);
+
+impl Nobody {
+    pub fn bind() -> Self {
+        let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        deaf.bind(&any.into()).unwrap();
+        Self(deaf)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address())
+    }
 }

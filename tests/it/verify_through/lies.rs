@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{A, CHANNEL};
+use super::{A, CHANNEL, REDIRECT};
 use crate::harness::fixture;
 use crate::harness::origin::Origin;
 use crate::harness::upstream::{Seen, Step, Upstream};
@@ -163,6 +163,15 @@ pub(super) const LIES: &[Lie] = &[
             }
         },
         "wrong /artifacts/agent/1.0.0/a whole",
+    ),
+    (
+        "a redirect to another artifact",
+        |seen, answer| {
+            if seen.target == REDIRECT {
+                set(answer, "Location", B);
+            }
+        },
+        "wrong /channels/agent/stable/a whole",
     ),
     (
         "another document of the same revision",

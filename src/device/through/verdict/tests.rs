@@ -377,13 +377,7 @@ fn an_old_revision_is_stale_as_long_as_its_own_lifetime_allows_and_wrong_after_t
 fn a_newer_revision_is_for_the_next_run_to_judge() {
     let (first, second, releases) = moved();
     let found = judge_channel(&first, &second.to_json(), "0", &releases);
-    assert_eq!(
-        found,
-        Verdict::Newer {
-            revision: 2,
-            stored: 1
-        }
-    );
+    assert_eq!(found, Verdict::newer("revision", 2, 1));
     assert!(!found.is_curable());
 }
 
@@ -469,10 +463,7 @@ fn verdicts_are_ordered_by_how_bad_they_are_and_purges_are_for_copies_alone() {
     let order = [
         Verdict::Good,
         Verdict::Stale(Stale::Retired { age: None }),
-        Verdict::Newer {
-            revision: 2,
-            stored: 1,
-        },
+        Verdict::newer("revision", 2, 1),
         Verdict::Unreachable(String::new()),
         Verdict::Wrong(Vec::new()),
     ];
