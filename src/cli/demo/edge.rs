@@ -1,8 +1,9 @@
 //! `headwater demo --edge`: an edge in front of the origin, and devices at three POPs before and after a promote.
 //!
 //! Owns that story: first misses, then hits, an old channel until its lifetime ends, a purge that ends it everywhere at
-//! once. Every part is the real one; only the images are made up, and the purge takes effect at once where CloudFront's
-//! takes seconds. Never explains the edge's rules: `headwater edge` does.
+//! once. Origin, edge and devices are the real ones; the images are made up, and the purge is handed to the edge without
+//! its API and takes effect at once, where CloudFront's takes seconds. Never explains the edge's rules: `headwater edge`
+//! does.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
