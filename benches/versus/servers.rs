@@ -276,7 +276,7 @@ pub(crate) fn nginx_command(prefix: &Path, http: &str) -> Result<Command, Failur
         ""
     };
     let text = format!(
-        r#"daemon off;
+        r"daemon off;
 {user}
 worker_processes 1;
 worker_rlimit_nofile {nofile};
@@ -299,7 +299,7 @@ http {{
     uwsgi_temp_path {prefix}/uwsgi;
     scgi_temp_path {prefix}/scgi;
 {http}}}
-"#,
+",
         prefix = prefix.display(),
         nofile = CONNECTIONS_MAX * 2,
     );
