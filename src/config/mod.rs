@@ -234,6 +234,29 @@ pub struct Channels {
     pub stale_if_error: Duration,
 }
 
+impl Channels {
+    /// The `Cache-Control` of channel documents and redirects.
+    #[must_use]
+    pub fn cache_control(&self) -> String {
+        format!(
+            "public, max-age={}, stale-while-revalidate={}, stale-if-error={}",
+            self.max_age.as_secs(),
+            self.stale_while_revalidate.as_secs(),
+            self.stale_if_error.as_secs(),
+        )
+    }
+}
+
+impl Default for Channels {
+    fn default() -> Self {
+        Self {
+            max_age: schema::MAX_AGE.default,
+            stale_while_revalidate: schema::STALE_WHILE_REVALIDATE.default,
+            stale_if_error: schema::STALE_IF_ERROR.default,
+        }
+    }
+}
+
 /// A configuration, and where each value that is not a default comes from.
 #[derive(Clone, Debug)]
 pub struct Resolved {
@@ -286,11 +309,7 @@ impl Default for Config {
                 store_reads_max: schema::STORE_READS_MAX.default,
                 store_stale_max: schema::STORE_STALE_MAX.default,
             },
-            channels: Channels {
-                max_age: schema::MAX_AGE.default,
-                stale_while_revalidate: schema::STALE_WHILE_REVALIDATE.default,
-                stale_if_error: schema::STALE_IF_ERROR.default,
-            },
+            channels: Channels::default(),
         }
     }
 }

@@ -37,6 +37,10 @@ pub enum Lifetime {
     NoStore,
 }
 
+/// The `Cache-Control` of [`Lifetime::Immutable`], wherever it is said: a year is the longest that caches heed, and
+/// RFC 8246 spares the question whether it still holds.
+pub const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
 /// RFC 3986 §2.3: all but the unreserved characters are escaped. `+` too, which S3 would read as a space.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

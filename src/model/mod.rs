@@ -22,7 +22,7 @@ pub mod range;
 pub mod version;
 
 pub use digest::{Digest, Digester};
-pub use locator::{Lifetime, Locator};
+pub use locator::{IMMUTABLE, Lifetime, Locator};
 pub use names::{ArtifactName, ChannelName, NameError, Platform, Product, ReleaseId, Version};
 pub use range::ByteRange;
 

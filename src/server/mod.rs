@@ -45,7 +45,7 @@ use self::artifact::OpenArtifacts;
 use self::blocks::Blocks;
 use self::connection::{Handler, Site};
 use self::metrics::Metrics;
-use self::origin::{Origin, Shared, pointer_cache_control};
+use self::origin::{Origin, Shared};
 use self::readers::Readers;
 use self::wire::Rules;
 use self::worker::Places;
@@ -189,7 +189,7 @@ fn share(
     readers: &Readers,
 ) -> Result<Shared, ServeError> {
     let limits = &config.limits;
-    let cache_control = HeaderValue::from_str(&pointer_cache_control(&config.channels));
+    let cache_control = HeaderValue::from_str(&config.channels.cache_control());
     let index = Index::new(
         Arc::clone(&store),
         limits.store_reads_max,

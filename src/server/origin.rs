@@ -26,18 +26,16 @@ use super::exchange::{Granted, Incoming, Record};
 use super::metrics::Metrics;
 use super::payload::{Frame, Payload};
 use crate::catalog::index::{FRESH_FOR, Index, IndexError, LoadedRelease, PATIENCE};
-use crate::config::{Channels, Secret};
+use crate::config::Secret;
 use crate::http::{
     Description, Method, Plan, Problem, Reply, Representation, RequestHead, found, healthy, plan,
     problem, reply,
 };
 use crate::model::{
-    ArtifactName, ByteRange, ChannelName, Clock, Digest, Lifetime, Locator, Product, ReleaseId,
+    ArtifactName, ByteRange, ChannelName, Clock, Digest, IMMUTABLE, Lifetime, Locator, Product,
+    ReleaseId,
 };
 use crate::telemetry::chain;
-
-/// DESIGN §5. A year is the longest that caches are asked to keep anything.
-const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// Release and channel documents.
 const DOCUMENT_TYPE: &str = "application/json";
@@ -134,17 +132,6 @@ enum Absence {
     Unavailable,
     /// 500: what is stored is not what was published.
     Damaged,
-}
-
-/// `Cache-Control` of everything under `/channels/`.
-#[must_use]
-pub fn pointer_cache_control(channels: &Channels) -> String {
-    format!(
-        "public, max-age={}, stale-while-revalidate={}, stale-if-error={}",
-        channels.max_age.as_secs(),
-        channels.stale_while_revalidate.as_secs(),
-        channels.stale_if_error.as_secs(),
-    )
 }
 
 impl Handler for Origin {

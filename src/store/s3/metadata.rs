@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use object_store::{Attribute, Attributes};
 
 use super::request::Request;
-use crate::model::{Digest, Lifetime, Locator};
+use crate::config::Channels;
+use crate::model::{Digest, IMMUTABLE, Lifetime, Locator};
 use crate::store::Key;
 
 /// The field of an object that says its digest, after `x-amz-meta-`.
@@ -17,17 +18,13 @@ const SHA256: &str = "sha256";
 const DOCUMENT: &str = "application/json";
 const UNKNOWN: &str = "application/octet-stream";
 
-/// As the origin answers. A channel has the lifetime that the configuration has by default: the store
-/// does not know that of a single origin.
-const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-const POINTER: &str = "public, max-age=30, stale-while-revalidate=30, stale-if-error=86400";
 const NO_STORE: &str = "no-store";
 
 /// The fields of one object.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Metadata {
     content_type: String,
-    cache_control: &'static str,
+    cache_control: Cow<'static, str>,
     sha256: Option<Digest>,
 }
 
@@ -45,9 +42,10 @@ impl Metadata {
         Self {
             content_type: content_type.unwrap_or(usual).to_owned(),
             cache_control: match lifetime {
-                Lifetime::Immutable => IMMUTABLE,
-                Lifetime::Pointer => POINTER,
-                Lifetime::NoStore => NO_STORE,
+                Lifetime::Immutable => IMMUTABLE.into(),
+                // The default: the store does not know what a single origin is configured to say.
+                Lifetime::Pointer => Channels::default().cache_control().into(),
+                Lifetime::NoStore => NO_STORE.into(),
             },
             sha256,
         }
@@ -57,7 +55,7 @@ impl Metadata {
     pub(super) fn private() -> Self {
         Self {
             content_type: DOCUMENT.to_owned(),
-            cache_control: NO_STORE,
+            cache_control: NO_STORE.into(),
             sha256: None,
         }
     }
@@ -65,7 +63,10 @@ impl Metadata {
     pub(super) fn to_attributes(&self) -> Attributes {
         let mut attributes = Attributes::new();
         attributes.insert(Attribute::ContentType, self.content_type.clone().into());
-        attributes.insert(Attribute::CacheControl, self.cache_control.into());
+        attributes.insert(
+            Attribute::CacheControl,
+            self.cache_control.to_string().into(),
+        );
         if let Some(sha256) = self.sha256 {
             let name = Attribute::Metadata(Cow::Borrowed(SHA256));
             attributes.insert(name, sha256.to_hex().into());
@@ -76,7 +77,7 @@ impl Metadata {
     pub(super) fn add_to<'a>(&self, request: Request<'a>) -> Request<'a> {
         let request = request
             .header("content-type", &self.content_type)
-            .header("cache-control", self.cache_control);
+            .header("cache-control", &self.cache_control);
         match self.sha256 {
             Some(sha256) => request.header("x-amz-meta-sha256", &sha256.to_hex()),
             None => request,
@@ -102,17 +103,17 @@ mod tests {
     fn each_kind_of_object_is_kept_by_caches_as_the_origin_says() {
         let artifact = metadata("artifacts/agent/1.0/a.bin");
         assert_eq!(
-            (artifact.content_type.as_str(), artifact.cache_control),
+            (artifact.content_type.as_str(), &*artifact.cache_control),
             (UNKNOWN, IMMUTABLE)
         );
         let release = metadata("artifacts/agent/1.0/release.json");
         assert_eq!(
-            (release.content_type.as_str(), release.cache_control),
+            (release.content_type.as_str(), &*release.cache_control),
             (DOCUMENT, IMMUTABLE)
         );
         assert_eq!(
             metadata("channels/agent/stable.json").cache_control,
-            POINTER
+            "public, max-age=30, stale-while-revalidate=30, stale-if-error=86400"
         );
         assert_eq!(
             metadata("artifacts/agent/1.0/retired.json").cache_control,
