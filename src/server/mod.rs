@@ -35,6 +35,7 @@ mod metrics;
 mod origin;
 mod payload;
 mod readers;
+mod secrets;
 mod transmit;
 mod wire;
 mod worker;
@@ -47,6 +48,7 @@ use self::connection::{Handler, Site};
 use self::metrics::Metrics;
 use self::origin::{Origin, Shared};
 use self::readers::Readers;
+pub use self::secrets::Secrets;
 use self::wire::Rules;
 use self::worker::Places;
 
@@ -120,6 +122,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where access records go.
     pub access_log: Box<dyn Write + Send>,
+    /// What a request must present one of.
+    pub secrets: Secrets,
 }
 
 /// Serves until `shutdown` is cancelled and the drain has ended. Blocks the calling thread; starts its own threads.
@@ -136,15 +140,23 @@ pub fn run(
         store,
         clock,
         access_log,
+        secrets,
     } = surroundings;
     let (reading, readers) =
         Readers::start(config.limits.store_reads_max).map_err(ServeError::new("start readers"))?;
     let log = AccessLogger::start(config.server.access_log, Arc::clone(&clock), access_log)
         .map_err(ServeError::new("start the access log"))?;
     let (log, log_thread) = log.unzip();
-    let shared = Arc::new(share(config, store, clock, log, &readers)?);
+    let surroundings = Shareable {
+        store,
+        clock,
+        log,
+        secrets,
+    };
+    let shared = Arc::new(share(config, surroundings, &readers)?);
     let seed = Seed {
         config: config.clone(),
+        is_secret_asked_for: shared.secrets.is_asked_for(),
         tokens: Tokens::new(),
         readers,
     };
@@ -180,14 +192,17 @@ pub fn run(
     outcome
 }
 
-/// What the handlers on all threads share.
-fn share(
-    config: &Config,
+/// What becomes [`Shared`] with the configuration.
+struct Shareable {
     store: Arc<dyn Store>,
     clock: Clock,
     log: Option<AccessLogger>,
-    readers: &Readers,
-) -> Result<Shared, ServeError> {
+    secrets: Secrets,
+}
+
+/// What the handlers on all threads share.
+fn share(config: &Config, with: Shareable, readers: &Readers) -> Result<Shared, ServeError> {
+    let store = with.store;
     let limits = &config.limits;
     let cache_control = HeaderValue::from_str(&config.channels.cache_control());
     let index = Index::new(
@@ -210,9 +225,9 @@ fn share(
             limits.open_artifacts_max,
         )),
         metrics,
-        log,
-        clock,
-        secrets: config.server.origin_secrets.clone(),
+        log: with.log,
+        clock: with.clock,
+        secrets: with.secrets,
         ranges_max: limits.ranges_max,
         pointer_cache_control: cache_control.map_err(|invalid| ServeError {
             action: "make Cache-Control".into(),
@@ -270,6 +285,7 @@ impl Tokens {
 #[derive(Clone)]
 struct Seed {
     config: Config,
+    is_secret_asked_for: bool,
     tokens: Tokens,
     readers: Readers,
 }
@@ -283,8 +299,8 @@ impl Seed {
             fields_max: limits.head_fields_max,
             uri_bytes_max: limits.uri_bytes_max,
         };
-        let is_guarded = !server.origin_secrets.is_empty();
-        let secret_header = is_guarded.then(|| server.origin_secret_header.clone());
+        let header = &server.origin_secret_header;
+        let secret_header = self.is_secret_asked_for.then(|| header.clone());
         Rc::new(Site {
             handler: Rc::new(handler),
             rules: Rc::new(Rules {

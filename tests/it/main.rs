@@ -71,6 +71,8 @@ mod fleet_report;
 mod s3_cli;
 /// Where credentials come from, and that none is printed.
 mod s3_credentials;
+/// Origin secrets in a file, read again at SIGHUP.
+mod serve_secrets;
 
 // The wire: what every answer must be, byte by byte.
 /// R24: the drain.
