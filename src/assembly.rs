@@ -24,7 +24,7 @@ use crate::edge::proxy::log::{self, RecordLog, Writer};
 use crate::edge::proxy::sent::SENT_FILES_MAX;
 use crate::edge::settings::Settings;
 use crate::model::Clock;
-use crate::server::{self, Listeners, Secrets, ServeError, Surroundings};
+use crate::server::{self, Listeners, Pulse, Secrets, ServeError, Surroundings};
 use crate::store::{Store, StoreError};
 
 mod cdn;
@@ -163,20 +163,30 @@ impl Origin {
         address.map_err(system("ask for the address of the admin listener"))
     }
 
-    /// As [`Origin::run`], and as `service` it reads its secrets again at every SIGHUP.
+    /// Serves until `shutdown` is cancelled and the drain has ended. Blocks.
+    pub fn run(self, shutdown: &CancellationToken) -> Result<(), AssemblyError> {
+        let pulse = Pulse::new(self.config.server.threads, None);
+        self.run_with(pulse, shutdown)
+    }
+
+    /// As [`Origin::run`], as a service: its manager is told how it is, and at SIGHUP it reads its secrets again.
     pub fn run_as(
         self,
         service: Service,
         shutdown: &CancellationToken,
     ) -> Result<(), AssemblyError> {
-        let attended = service.attend(&self)?;
-        let outcome = self.run(shutdown);
+        let pulse = Pulse::new(self.config.server.threads, service.beat_every());
+        let attended = service.attend(&self, &pulse, shutdown)?;
+        let outcome = self.run_with(pulse, shutdown);
         attended.end();
         outcome
     }
 
-    /// Serves until `shutdown` is cancelled and the drain has ended. Blocks.
-    pub fn run(self, shutdown: &CancellationToken) -> Result<(), AssemblyError> {
+    fn run_with(
+        self,
+        pulse: Arc<Pulse>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), AssemblyError> {
         Ok(server::run(
             self.listeners,
             Surroundings {
@@ -184,6 +194,7 @@ impl Origin {
                 clock: clock(),
                 access_log: Box::new(io::stdout()),
                 secrets: self.secrets,
+                pulse,
             },
             &self.config,
             shutdown,

@@ -34,6 +34,7 @@ mod exchange;
 mod metrics;
 mod origin;
 mod payload;
+mod pulse;
 mod readers;
 mod secrets;
 mod transmit;
@@ -47,6 +48,7 @@ use self::blocks::Blocks;
 use self::connection::{Handler, Site};
 use self::metrics::Metrics;
 use self::origin::{Origin, Shared};
+pub use self::pulse::{Pulse, Watch};
 use self::readers::Readers;
 pub use self::secrets::Secrets;
 use self::wire::Rules;
@@ -124,6 +126,8 @@ pub struct Surroundings {
     pub access_log: Box<dyn Write + Send>,
     /// What a request must present one of.
     pub secrets: Secrets,
+    /// What shows that every thread makes progress.
+    pub pulse: Arc<Pulse>,
 }
 
 /// Serves until `shutdown` is cancelled and the drain has ended. Blocks the calling thread; starts its own threads.
@@ -141,6 +145,7 @@ pub fn run(
         clock,
         access_log,
         secrets,
+        pulse,
     } = surroundings;
     let (reading, readers) =
         Readers::start(config.limits.store_reads_max).map_err(ServeError::new("start readers"))?;
@@ -157,6 +162,7 @@ pub fn run(
     let seed = Seed {
         config: config.clone(),
         is_secret_asked_for: shared.secrets.is_asked_for(),
+        pulse,
         tokens: Tokens::new(),
         readers,
     };
@@ -176,7 +182,7 @@ pub fn run(
         let (seed, shared, places) = (seed.clone(), Arc::clone(&shared), places.clone());
         let work = move || {
             let metrics = Arc::clone(&shared.metrics);
-            seed.serve(ground, Origin::new(shared), places, metrics)
+            seed.serve(number, ground, Origin::new(shared), (places, metrics))
         };
         workers.push(spawn(format!("headwater-{number}"), work)?);
     }
@@ -286,6 +292,7 @@ impl Tokens {
 struct Seed {
     config: Config,
     is_secret_asked_for: bool,
+    pulse: Arc<Pulse>,
     tokens: Tokens,
     readers: Readers,
 }
@@ -319,14 +326,19 @@ impl Seed {
     /// One worker's thread.
     fn serve<H: Handler>(
         &self,
+        number: usize,
         ground: Ground,
         handler: H,
-        places: Places,
-        metrics: Arc<Metrics>,
+        (places, metrics): (Places, Arc<Metrics>),
     ) -> io::Result<()> {
         let site = self.site(handler, &self.tokens);
-        let serving = worker::run(ground.listener, site, places, metrics);
-        let outcome = LocalSet::new().block_on(&ground.runtime, serving);
+        let outcome = LocalSet::new().block_on(&ground.runtime, async {
+            tokio::task::spawn_local(Arc::clone(&self.pulse).beat(number));
+            worker::run(ground.listener, site, places, metrics).await
+        });
+        if outcome.is_ok() {
+            self.pulse.has_served(number);
+        }
         ground.runtime.shutdown_background(); // a look at a dead disk must not keep the process
         outcome
     }
@@ -348,6 +360,8 @@ impl Seed {
         );
         let outcome = LocalSet::new()
             .block_on(&ground.runtime, async {
+                let overseer = self.pulse.overseer();
+                tokio::task::spawn_local(Arc::clone(&self.pulse).beat(overseer));
                 let places = Places::new(ADMIN_CONNECTIONS_MAX);
                 let serving = worker::run(ground.listener, site, places, Arc::new(Metrics::new()));
                 let serving = tokio::task::spawn_local(serving);
