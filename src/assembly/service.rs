@@ -1,8 +1,8 @@
 //! An origin as a service: what systemd is told of it, and what it does at SIGHUP.
 //!
 //! Owns when an origin says that it is ready, alive, reloading and stopping (`sd_notify(3)`), on a thread of its own.
-//! Never touches a connection, and never ends the process: a server that is stuck is no longer said to be alive, and the
-//! manager does the rest. Without `NOTIFY_SOCKET` nobody is told anything; the crate reads it, and `WATCHDOG_USEC`.
+//! Never touches a connection, and never ends the process: a server that is stuck is no longer said to be alive, and
+//! the manager does the rest. Without `NOTIFY_SOCKET` nobody is told anything; the crate reads it, and `WATCHDOG_USEC`.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

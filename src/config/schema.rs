@@ -270,8 +270,8 @@ pub const SECRET_CHARS_MIN: usize = 16;
 pub const SECRET_CHARS_MAX: usize = 256;
 /// Two for a rotation, twice: two edges may rotate independently. Of the file and the setting together.
 pub const SECRETS_MAX: usize = 4;
-/// A file with more of them, so that a secret stands neither in a configuration nor in an environment, which every child
-/// and every crash report inherits, and can be rotated without a restart; empty names none.
+/// A file with more of them, so that a secret stands neither in a configuration nor in an environment, which every
+/// child and every crash report inherits, and can be rotated without a restart; empty names none.
 pub const ORIGIN_SECRETS_PATH: &str = "server.origin_secrets_path";
 /// Four secrets of the longest kind, with room for a page of comments. What is larger is some other file.
 pub const SECRETS_FILE_BYTES_MAX: u64 = 16 * KIB as u64;

@@ -57,7 +57,7 @@ fn load(path: &Path) -> Result<(), String> {
             .map(drop)
             .map_err(|e| told(&e)),
         "prices.toml" => Prices::load(path).map(drop).map_err(|e| told(&e)),
-        scenario if scenario.starts_with("scenarios/") && scenario.ends_with(".toml") => {
+        scenario if scenario.starts_with("scenarios/") && path.extension().unwrap() == "toml" => {
             Scenario::load(path, &prices.instances)
                 .map(drop)
                 .map_err(|e| told(&e))
