@@ -342,7 +342,8 @@ pub const STORE_READS_MAX: Count = items("limits.store_reads_max", 64, 1, 512);
 /// A day: as long as an edge may go on with a stale channel by default (`channels.stale_if_error`).
 pub const STORE_STALE_MAX: Span = timer("limits.store_stale_max", DAY, Duration::ZERO, MONTH);
 
-/// A promote reaches every edge within half a minute, and an edge asks twice a minute whatever the fleet.
+/// A promote reaches every edge within half a minute, and an edge asks twice a minute for each copy that it keeps, whatever
+/// the fleet.
 pub const MAX_AGE: Span = lifetime("channels.max_age", Duration::from_secs(30), DAY);
 /// As long as the document is fresh: no device ever waits for the origin, none sees a channel above a minute old.
 pub const STALE_WHILE_REVALIDATE: Span = lifetime(

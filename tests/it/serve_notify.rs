@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::fixture;
 use crate::harness::origin::{Origin, Setup};
 use crate::harness::wire::Conn;
 use crate::harness::{PATIENCE, poll};
+use crate::harness::{aws, fixture};
 
 const ALIVE: &str = "WATCHDOG=1\n";
 
@@ -76,6 +76,23 @@ fn an_origin_that_says_it_is_ready_answers_and_names_its_store_and_addresses() {
     manager.await_ready(&origin);
     assert_eq!(origin.get(&fixture::url("tiny"), "").status, 200);
     assert_eq!(origin.admin_get("/readyz").status, 200);
+}
+
+#[test]
+fn an_origin_whose_bucket_is_away_has_started_and_is_not_ready_for_a_balancer() {
+    let manager = Manager::new();
+    // Bound and never accepted from: a place where nobody answers, and no other process can take its port.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let environment = aws::environment(&format!("http://{}", nobody.local_addr().unwrap()));
+    let origin = manager
+        .setup()
+        .bucket("s3://updates.example/prod", environment)
+        .start();
+    // A start that waited for S3 would be ended by systemd, and take what memory and disk still hold with it.
+    let message = manager.next();
+    let wanted = "READY=1\nSTATUS=serving s3://updates.example/prod on ";
+    assert!(message.starts_with(wanted), "{message}");
+    assert_eq!(origin.admin_get("/readyz").status, 503);
 }
 
 #[test]
