@@ -4,13 +4,6 @@
 # user, a key or a publisher's role (modules/publisher), never a distribution (modules/edge).
 
 locals {
-  # What stands before every key of headwater's, and is "" for a store at the top of its bucket.
-  below = var.prefix == "" ? "" : "${var.prefix}/"
-
-  # From the argument, not from the resource's attribute: known in a plan, so that plans and tests show whole policies.
-  bucket_arn  = "arn:aws:s3:::${aws_s3_bucket.store.bucket}"
-  objects_arn = "${local.bucket_arn}/${local.below}"
-
   tags = merge({ Name = var.bucket_name, Module = "store" }, var.tags)
 }
 
@@ -63,6 +56,14 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "store" {
       kms_master_key_id = var.kms_key_arn
     }
   }
+}
+
+resource "aws_s3_bucket_policy" "store" {
+  bucket = aws_s3_bucket.store.bucket
+  policy = jsonencode(local.policy)
+
+  # S3 refuses two changes of a bucket's access at the same time.
+  depends_on = [aws_s3_bucket_public_access_block.store]
 }
 
 # Not `object_lock_enabled` of the bucket, which would replace it: this locks a bucket that is there as well. S3 never

@@ -1,9 +1,16 @@
 # Who may come in besides the roles of this account: nobody but the distributions, nobody without TLS.
 #
-# Owns the bucket's policy, as text that plans show. Never names a publisher or an origin: their roles carry their own
+# Owns the text of the bucket's policy; main.tf applies it. Never names a publisher or an origin: their roles carry their own
 # permissions (modules/publisher, modules/origin).
 
 locals {
+  # What stands before every key of headwater's, and is "" for a store at the top of its bucket.
+  below = var.prefix == "" ? "" : "${var.prefix}/"
+
+  # From variables alone: known in a plan, so that plans and tests show the whole text.
+  bucket_arn  = "arn:aws:s3:::${var.bucket_name}"
+  objects_arn = "${local.bucket_arn}/${local.below}"
+
   reads_for_distributions = [
     for folder in ["artifacts", "channels"] : "${local.objects_arn}${folder}/*"
   ]
@@ -100,12 +107,4 @@ locals {
       Condition = { StringEquals = { "aws:SourceArn" = var.distribution_arns } }
     } if key != null && length(var.distribution_arns) > 0
   ]
-}
-
-resource "aws_s3_bucket_policy" "store" {
-  bucket = aws_s3_bucket.store.bucket
-  policy = jsonencode(local.policy)
-
-  # S3 refuses two changes of a bucket's access at the same time.
-  depends_on = [aws_s3_bucket_public_access_block.store]
 }

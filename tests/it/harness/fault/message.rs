@@ -75,6 +75,16 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The names of its fields that S3 compares a body with.
+    pub fn digests(&self) -> Vec<String> {
+        let names = self.fields.iter().map(|(name, _)| name.as_str());
+        let is_digest = |name: &&str| {
+            *name == "content-md5"
+                || name.starts_with("x-amz-checksum-") && *name != "x-amz-checksum-algorithm"
+        };
+        names.filter(is_digest).map(str::to_owned).collect()
+    }
+
     pub fn expects_continue(&self) -> bool {
         self.field("expect").is_some()
     }
