@@ -67,6 +67,20 @@ run "says_where_it_is" {
   }
 }
 
+run "refuses_keys_that_requests_bring" {
+  command = plan
+  module { source = "./modules/store" }
+
+  assert {
+    condition = length([
+      for statement in jsondecode(output.policy_json).Statement : statement
+      if statement.Effect == "Deny" && statement.Action == "s3:PutObject"
+      && try(statement.Condition.Null["s3:x-amz-server-side-encryption-customer-algorithm"], "") == "false"
+    ]) == 1
+    error_message = "Objects under a key that only a request knows have to be refused."
+  }
+}
+
 run "refuses_whoever_comes_without_tls" {
   command = plan
   module { source = "./modules/store" }
@@ -76,7 +90,7 @@ run "refuses_whoever_comes_without_tls" {
       for statement in jsondecode(output.policy_json).Statement : statement
       if statement.Effect == "Deny" && try(statement.Principal.AWS, "") == "*" && statement.Action == "s3:*"
       && try(statement.Condition.Bool["aws:SecureTransport"], "") == "false"
-      && toset(statement.Resource) == toset(["arn:aws:s3:::example-updates", "arn:aws:s3:::example-updates/*"])
+      && toset(flatten([statement.Resource])) == toset(["arn:aws:s3:::example-updates", "arn:aws:s3:::example-updates/*"])
     ]) == 1
     error_message = "The policy has to refuse every request without TLS, on the bucket and on its objects."
   }
@@ -114,8 +128,8 @@ run "lets_its_distributions_read_artifacts_and_channels_and_nothing_else" {
     condition = length([
       for statement in jsondecode(output.policy_json).Statement : statement
       if statement.Effect == "Deny" && try(statement.Principal.Service, "") == "cloudfront.amazonaws.com"
-      && contains(statement.Resource, "arn:aws:s3:::example-updates/prod/*/.headwater/*")
-      && contains(statement.Resource, "arn:aws:s3:::example-updates/prod/.headwater/*")
+      && contains(flatten([statement.Resource]), "arn:aws:s3:::example-updates/prod/*/.headwater/*")
+      && contains(flatten([statement.Resource]), "arn:aws:s3:::example-updates/prod/.headwater/*")
       && !contains(keys(statement), "Condition")
     ]) == 1
     error_message = "What publishers tell each other has to be refused to every distribution."

@@ -69,12 +69,10 @@ locals {
 
   policy = {
     Version = "2012-10-17"
-    # Each group is JSON of its own until here: HCL's lists hold values of one type, and these have different fields.
-    Statement = flatten([for group in [
-      jsonencode([local.object_statement]),
-      jsonencode([local.list_statement]),
-      jsonencode(local.key_statements),
-      jsonencode(local.purge_statements),
-    ] : jsondecode(group)])
+    Statement = concat(
+      [local.object_statement, local.list_statement],
+      local.key_statements,
+      local.purge_statements,
+    )
   }
 }

@@ -35,10 +35,7 @@ locals {
   ]
 
   trust = {
-    Version = "2012-10-17"
-    Statement = flatten([for group in [
-      jsonencode(local.github_statements),
-      jsonencode(local.role_statements),
-    ] : jsondecode(group)])
+    Version   = "2012-10-17"
+    Statement = concat(local.github_statements, local.role_statements)
   }
 }

@@ -39,9 +39,8 @@ resource "aws_s3_bucket_lifecycle_configuration" "store" {
     id     = "abandoned-uploads"
     status = "Enabled"
 
-    filter {
-      prefix = local.below
-    }
+    # The whole bucket: parts are paid for, and no listing of objects shows them.
+    filter {}
 
     # A cut publish goes on where it was, if it is repeated before this.
     abort_incomplete_multipart_upload {

@@ -115,8 +115,9 @@ resource "aws_cloudtrail" "writes" {
   kms_key_id                    = var.trail.kms_key_arn
   enable_log_file_validation    = true
   include_global_service_events = false
-  is_multi_region_trail         = false
-  tags                          = local.tags
+  # One bucket's events happen in one region: to record all regions costs nothing more, and misses nothing.
+  is_multi_region_trail = true
+  tags                  = local.tags
 
   advanced_event_selector {
     name = "Writes to the store"

@@ -69,8 +69,18 @@ locals {
     } if length(distributions) > 0
   ]
 
-  # An object under a key that its readers may not use is an outage, and a way to hold releases to ransom.
-  key_statements = [
+  # An object under a key that its readers may not use is an outage, and a way to hold releases to ransom: a key that
+  # the request itself brings, or one of another account.
+  ransom_statements = concat([
+    {
+      Sid       = "DenyKeysThatRequestsBring"
+      Effect    = "Deny"
+      Principal = { AWS = "*" }
+      Action    = "s3:PutObject"
+      Resource  = "${local.bucket_arn}/*"
+      Condition = { Null = { "s3:x-amz-server-side-encryption-customer-algorithm" = "false" } }
+    },
+    ], [
     for key in [var.kms_key_arn] : {
       Sid       = "DenyOtherKeys"
       Effect    = "Deny"
@@ -82,17 +92,16 @@ locals {
         StringNotEquals = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = key }
       }
     } if key != null
-  ]
+  ])
 
   policy = {
     Version = "2012-10-17"
-    # Each group is JSON of its own until here: HCL's lists hold values of one type, and these have different fields.
-    Statement = flatten([for group in [
-      jsonencode(local.transport_statements),
-      jsonencode(local.private_statements),
-      jsonencode(local.read_statements),
-      jsonencode(local.key_statements),
-    ] : jsondecode(group)])
+    Statement = concat(
+      local.transport_statements,
+      local.private_statements,
+      local.read_statements,
+      local.ransom_statements,
+    )
   }
 
   # What the owner of a customer managed key adds to its policy: CloudFront reads through origin access control, and
