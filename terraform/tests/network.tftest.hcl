@@ -1,5 +1,5 @@
-# The network: who can reach what, and which zones are used. Every promise of modules/network/README.md and every refusal.
-# Never a real Region: zones are those of us-east-1, where one is excluded (fact 61).
+# The network: who can reach what, and which zones are used. Every promise of modules/network/README.md and every
+# refusal. Never a real Region: zones are those of us-east-1, where one is excluded (fact 61).
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -49,7 +49,9 @@ run "defaults_are_two_closed_zones" {
   }
 
   assert {
-    condition     = alltrue([for subnet in merge(aws_subnet.private, { for id, s in aws_subnet.public : "public-${id}" => s }) : subnet.map_public_ip_on_launch == false])
+    condition = alltrue([
+      for subnet in concat(values(aws_subnet.private), values(aws_subnet.public)) : !subnet.map_public_ip_on_launch
+    ])
     error_message = "No subnet may hand out public addresses."
   }
 
@@ -64,7 +66,10 @@ run "defaults_are_two_closed_zones" {
   }
 
   assert {
-    condition     = length(aws_default_security_group.closed.ingress) == 0 && length(aws_default_security_group.closed.egress) == 0
+    condition = (
+      length(aws_default_security_group.closed.ingress) == 0 &&
+      length(aws_default_security_group.closed.egress) == 0
+    )
     error_message = "The default security group must have no rule."
   }
 
@@ -89,7 +94,11 @@ run "defaults_are_two_closed_zones" {
   }
 
   assert {
-    condition     = length(output.private_subnet_ids) == 2 && length(output.public_subnet_ids) == 2 && length(setintersection(output.private_subnet_ids, output.public_subnet_ids)) == 0
+    condition = (
+      length(output.private_subnet_ids) == 2 &&
+      length(output.public_subnet_ids) == 2 &&
+      length(setintersection(output.private_subnet_ids, output.public_subnet_ids)) == 0
+    )
     error_message = "There must be two private and two public subnets, none both."
   }
 }
@@ -246,7 +255,11 @@ run "one_nat_gateway_serves_all_zones" {
   }
 
   assert {
-    condition     = length(aws_nat_gateway.this) == 1 && length(aws_route.nat) == 3 && length(output.nat_public_ips) == 1
+    condition = (
+      length(aws_nat_gateway.this) == 1 &&
+      length(aws_route.nat) == 3 &&
+      length(output.nat_public_ips) == 1
+    )
     error_message = "\"single\" must be one gateway that all private subnets lead to."
   }
 
@@ -269,7 +282,10 @@ run "a_nat_gateway_for_each_zone" {
   }
 
   assert {
-    condition     = length(aws_nat_gateway.this) == 3 && alltrue([for id, route in aws_route.nat : route.nat_gateway_id == aws_nat_gateway.this[id].id])
+    condition = (
+      length(aws_nat_gateway.this) == 3 &&
+      alltrue([for id, route in aws_route.nat : route.nat_gateway_id == aws_nat_gateway.this[id].id])
+    )
     error_message = "\"per_az\" must give each private subnet the gateway of its own zone."
   }
 }

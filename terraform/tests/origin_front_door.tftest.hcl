@@ -1,5 +1,5 @@
-# The front doors of the origin: a VPC origin, a secret behind the prefix list, certificates of both sides, and the world
-# without an edge. Never what all of them share: origin.tftest.hcl.
+# The front doors of the origin: a VPC origin, a secret behind the prefix list, certificates of both sides, and the
+# world without an edge. Never what all of them share: origin.tftest.hcl.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -105,7 +105,10 @@ run "a_vpc_origin_with_a_certificate_is_https" {
   }
 
   assert {
-    condition     = length(aws_lb_listener_rule.secret) == 0 && length(aws_lb_listener.origin.mutual_authentication) == 0
+    condition = (
+      length(aws_lb_listener_rule.secret) == 0 &&
+      length(aws_lb_listener.origin.mutual_authentication) == 0
+    )
     error_message = "A VPC origin needs neither secret nor client certificate."
   }
 
@@ -132,7 +135,11 @@ run "a_vpc_origin_without_a_certificate_is_http" {
   }
 
   assert {
-    condition     = aws_lb_listener.origin.port == 80 && aws_lb_listener.origin.protocol == "HTTP" && output.listener_port == 80
+    condition = (
+      aws_lb_listener.origin.port == 80 &&
+      aws_lb_listener.origin.protocol == "HTTP" &&
+      output.listener_port == 80
+    )
     error_message = "Without a certificate the listener must be plain HTTP, inside the VPC."
   }
 
@@ -190,7 +197,11 @@ run "without_the_secret_the_answer_is_403" {
   }
 
   assert {
-    condition     = aws_lb.origin.internal == false && aws_lb.origin.name == "updates-pub" && length(aws_vpc_security_group_ingress_rule.public) == 0
+    condition = (
+      aws_lb.origin.internal == false &&
+      aws_lb.origin.name == "updates-pub" &&
+      length(aws_vpc_security_group_ingress_rule.public) == 0
+    )
     error_message = "The load balancer has public addresses, but only the edge module opens it, to CloudFront's prefix list."
   }
 
@@ -200,7 +211,10 @@ run "without_the_secret_the_answer_is_403" {
   }
 
   assert {
-    condition     = strcontains(output.user_data, "HEADWATER_SECRET_ARN=arn:aws:secretsmanager:eu-central-1:123456789012:secret:updates-origin-AbCdEf\n") && !strcontains(output.user_data, "0123456789abcdef")
+    condition = (
+      strcontains(output.user_data, "HEADWATER_SECRET_ARN=arn:aws:secretsmanager:eu-central-1:123456789012:secret:updates-origin-AbCdEf\n") &&
+      !strcontains(output.user_data, "0123456789abcdef")
+    )
     error_message = "Instances get the name of the secret, never its value."
   }
 }
@@ -305,7 +319,11 @@ run "the_origin_verifies_the_edge" {
   }
 
   assert {
-    condition     = aws_lb_listener.origin.protocol == "HTTPS" && aws_lb_listener.origin.default_action[0].type == "forward" && length(aws_lb_listener_rule.secret) == 0
+    condition = (
+      aws_lb_listener.origin.protocol == "HTTPS" &&
+      aws_lb_listener.origin.default_action[0].type == "forward" &&
+      length(aws_lb_listener_rule.secret) == 0
+    )
     error_message = "Who has shown the certificate needs no secret."
   }
 
@@ -353,17 +371,28 @@ run "without_an_edge_devices_come_directly" {
   }
 
   assert {
-    condition     = aws_lb.origin.internal == false && aws_lb_listener.origin.default_action[0].type == "forward" && aws_lb_listener.origin.port == 443
+    condition = (
+      aws_lb.origin.internal == false &&
+      aws_lb_listener.origin.default_action[0].type == "forward" &&
+      aws_lb_listener.origin.port == 443
+    )
     error_message = "Devices must reach the instances through the public load balancer."
   }
 
   assert {
-    condition     = aws_autoscaling_group.origin.min_size == 6 && aws_autoscaling_group.origin.max_size == 12 && aws_autoscaling_group.origin.min_elb_capacity == 6
+    condition = (
+      aws_autoscaling_group.origin.min_size == 6 &&
+      aws_autoscaling_group.origin.max_size == 12 &&
+      aws_autoscaling_group.origin.min_elb_capacity == 6
+    )
     error_message = "The sizes must be the caller's."
   }
 
   assert {
-    condition     = toset(aws_autoscaling_group.origin.vpc_zone_identifier) == toset(["subnet-00000000000000003", "subnet-00000000000000004"]) && toset(aws_lb.origin.subnets) == toset(["subnet-00000000000000001", "subnet-00000000000000002"])
+    condition = (
+      toset(aws_autoscaling_group.origin.vpc_zone_identifier) == toset(["subnet-00000000000000003", "subnet-00000000000000004"]) &&
+      toset(aws_lb.origin.subnets) == toset(["subnet-00000000000000001", "subnet-00000000000000002"])
+    )
     error_message = "Instances must stay in their private subnets."
   }
 }
@@ -382,7 +411,11 @@ run "the_protocol_can_be_told_before_the_certificate_is_there" {
   }
 
   assert {
-    condition     = aws_lb_listener.origin.protocol == "HTTP" && aws_lb_listener.origin.port == 80 && output.listener_protocol == "HTTP"
+    condition = (
+      aws_lb_listener.origin.protocol == "HTTP" &&
+      aws_lb_listener.origin.port == 80 &&
+      output.listener_protocol == "HTTP"
+    )
     error_message = "listener_protocol must decide."
   }
 }

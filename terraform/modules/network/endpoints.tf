@@ -49,7 +49,8 @@ locals {
   }
 }
 
-# why: a gateway endpoint costs nothing, neither by the hour nor by the byte, and every block of a cold cache comes this way.
+# why: a gateway endpoint costs nothing, neither by the hour nor by the byte, and every block of a cold cache comes this
+# way.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id
   service_name      = "com.amazonaws.${local.region}.s3"

@@ -59,7 +59,8 @@ resource "aws_subnet" "private" {
   tags = merge(var.tags, { Name = "${var.name}-private-${each.key}" })
 }
 
-# For a public load balancer (no edge, or an edge that comes over the internet) and for NAT gateways; never for instances.
+# For a public load balancer (no edge, or an edge that comes over the internet) and for NAT gateways; never for
+# instances.
 resource "aws_subnet" "public" {
   for_each = local.public_cidrs
 

@@ -56,7 +56,10 @@ variable "zone_ids" {
   }
 
   validation {
-    condition     = var.zone_ids == null ? true : alltrue([for id in var.zone_ids : can(regex("^[a-z0-9]+-az[0-9]+$", id))])
+    condition = (
+      var.zone_ids == null ? true
+      : alltrue([for id in var.zone_ids : can(regex("^[a-z0-9]+-az[0-9]+$", id))])
+    )
     error_message = "zone_ids must be zone ids such as euc1-az2, not names such as eu-central-1a, which differ by account."
   }
 
@@ -131,7 +134,10 @@ variable "flow_logs" {
   default = null
 
   validation {
-    condition     = var.flow_logs == null ? true : can(regex("^arn:[a-z-]+:s3:::[^/]+(/.*)?$", var.flow_logs.bucket_arn))
+    condition = (
+      var.flow_logs == null ? true
+      : can(regex("^arn:[a-z-]+:s3:::[^/]+(/.*)?$", var.flow_logs.bucket_arn))
+    )
     error_message = "flow_logs.bucket_arn must be the ARN of a bucket, arn:aws:s3:::NAME, with a folder after it if wanted."
   }
 

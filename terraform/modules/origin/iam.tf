@@ -13,7 +13,8 @@ locals {
       ]
     },
     # why: with it S3 answers 404 for what is missing, without it 403, and the origin could not tell "not published"
-    # from "not allowed". S3 compares the missing key itself with s3:prefix; the first value is /readyz's own look.
+    # from "not allowed". S3 compares the missing key itself with s3:prefix; the first value is the empty
+    # folder that /readyz looks into.
     {
       Sid      = "TellMissingFromForbidden"
       Effect   = "Allow"
@@ -21,7 +22,11 @@ locals {
       Resource = [var.store.bucket_arn]
       Condition = {
         StringLike = {
-          "s3:prefix" = [local.store_prefix, "${local.store_prefix}artifacts/*", "${local.store_prefix}channels/*"]
+          "s3:prefix" = [
+            "${local.store_prefix}.headwater/",
+            "${local.store_prefix}artifacts/*",
+            "${local.store_prefix}channels/*",
+          ]
         }
       }
     },
@@ -86,9 +91,12 @@ resource "aws_iam_instance_profile" "origin" {
 # why: one policy for all that is read. Counting a policy of its own for the secret by the secret's ARN would need that
 # ARN before the secret is there.
 resource "aws_iam_role_policy" "read" {
-  name   = "read"
-  role   = aws_iam_role.origin.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.read_store, local.read_secret, local.decrypt) })
+  name = "read"
+  role = aws_iam_role.origin.id
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat(local.read_store, local.read_secret, local.decrypt)
+  })
 }
 
 resource "aws_iam_role_policy" "complete_lifecycle" {

@@ -1,9 +1,9 @@
-# The load balancer, the group of targets behind it, and the listener with the rule of the mode. Owns which requests reach
-# an instance. Never lets anybody in: that is security_groups.tf, and for CloudFront the edge module.
+# The load balancer, the group of targets behind it, and the listener with the rule of the mode. Owns which requests
+# reach an instance. Never lets anybody in: that is security_groups.tf, and for CloudFront the edge module.
 
 locals {
-  # why: a load balancer cannot change between internal and public, it is replaced, and for a moment there are two: their
-  # names differ. 32 characters are allowed.
+  # why: a load balancer cannot change between internal and public, it is replaced, and for a moment there are two:
+  # their names differ. 32 characters are allowed.
   load_balancer_name = "${trimsuffix(substr(var.name, 0, 28), "-")}-${var.internal ? "int" : "pub"}"
 
   # Six characters are allowed for a prefix, the rest is AWS's.
@@ -29,8 +29,8 @@ resource "aws_lb" "origin" {
   idle_timeout      = var.idle_timeout
   client_keep_alive = var.client_keep_alive
 
-  # why: what is not a header does not reach the origin, and requests that two servers would read in two ways are refused
-  # or closed: no smuggling through the balancer (fact 84).
+  # why: what is not a header does not reach the origin, and requests that two servers would read in two ways are
+  # refused or closed: no smuggling through the balancer (fact 84).
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "defensive"
   xff_header_processing_mode = "append"

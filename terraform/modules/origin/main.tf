@@ -1,6 +1,6 @@
 # What the other files of this module share: where it is, what things are called, which front door it has.
-# Never a resource: the load balancer is in load_balancer.tf, instances in instances.tf, their number in scaling.tf, their
-# end in lifecycle.tf, what they may do in iam.tf, who may talk to them in security_groups.tf.
+# Never a resource: the load balancer is in load_balancer.tf, instances in instances.tf, their number in scaling.tf,
+# their end in lifecycle.tf, what they may do in iam.tf, who may talk to them in security_groups.tf.
 
 data "aws_region" "current" {}
 
@@ -22,8 +22,9 @@ locals {
   admin_port = 8081
 
   # ---- The front door ----
-  wants_secret_rule = var.origin_mode == "prefix_list_secret"
-  verifies_clients  = var.origin_mode == "mtls"
+  wants_secret_rule   = var.origin_mode == "prefix_list_secret"
+  verifies_clients    = var.origin_mode == "mtls"
+  comes_over_internet = local.wants_secret_rule || local.verifies_clients
 
   listener_protocol = coalesce(var.listener_protocol, var.certificate_arn == null ? "HTTP" : "HTTPS")
   is_https          = local.listener_protocol == "HTTPS"

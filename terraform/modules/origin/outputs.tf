@@ -1,8 +1,15 @@
 # What others build on: the edge and the names in front, the alarms beside, and what an instance is told.
 
+# why: an edge that sends a new secret before the rule accepts it would be answered 403; whoever needs the load balancer
+# waits until it listens as it should.
 output "load_balancer_arn" {
-  description = "The load balancer, for a VPC origin."
+  description = "The load balancer, for a VPC origin. Known when it listens, with the rule of the mode."
   value       = aws_lb.origin.arn
+
+  depends_on = [
+    aws_lb_listener.origin,
+    aws_lb_listener_rule.secret,
+  ]
 }
 
 output "load_balancer_arn_suffix" {

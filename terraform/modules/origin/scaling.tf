@@ -2,8 +2,8 @@
 # Never how an instance ends: lifecycle.tf.
 
 locals {
-  # Baseline bandwidth in Gb/s (fact 91). Bursts are above it, but a release lasts longer than a burst. Types with a disk
-  # (m7gd) have the network of those without.
+  # Baseline bandwidth in Gb/s (fact 91). Bursts are above it, but a release lasts longer than a burst. Types with a
+  # disk (m7gd) have the network of those without.
   network_baselines_gbps = merge(
     {
       "c6in.large"   = 3.125
@@ -38,6 +38,8 @@ locals {
     var.network_baseline_gbps != null ? var.network_baseline_gbps
     : lookup(local.network_baselines_gbps, var.instance_type, null)
   )
+
+  has_checkpoints = length(var.instance_refresh.checkpoint_percentages) > 0
 
   # why: 65 %, because new instances help three to six minutes later (metric, alarm, boot), and the demand of those
   # minutes must fit into the rest. Gb/s to the bytes of a minute, which is what the metric counts.
@@ -100,8 +102,8 @@ resource "aws_autoscaling_group" "origin" {
       instance_warmup        = tostring(var.instance_refresh.instance_warmup)
       skip_matching          = var.instance_refresh.skip_matching
       auto_rollback          = var.instance_refresh.auto_rollback
-      checkpoint_percentages = length(var.instance_refresh.checkpoint_percentages) == 0 ? null : var.instance_refresh.checkpoint_percentages
-      checkpoint_delay       = length(var.instance_refresh.checkpoint_percentages) == 0 ? null : tostring(var.instance_refresh.checkpoint_delay)
+      checkpoint_percentages = local.has_checkpoints ? var.instance_refresh.checkpoint_percentages : null
+      checkpoint_delay       = local.has_checkpoints ? tostring(var.instance_refresh.checkpoint_delay) : null
 
       dynamic "alarm_specification" {
         for_each = length(var.rollback_alarm_names) == 0 ? [] : [var.rollback_alarm_names]

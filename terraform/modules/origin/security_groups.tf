@@ -72,7 +72,7 @@ locals {
   instance_ports = { data = local.data_port, admin = local.admin_port }
 }
 
-# ---- From the instances -----------------------------------------------------------------------------------------------
+# ---- From the instances ---------------------------------------------------------------------------------------------
 # Names, time and metadata need no rule: the resolver, the clock and IMDS of a VPC are not subject to security groups.
 
 data "aws_ec2_managed_prefix_list" "s3" {

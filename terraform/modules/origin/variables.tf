@@ -22,7 +22,9 @@ variable "tags" {
   # why: instances show their tags as paths of the metadata service, and one with another character in a key does not
   # start at all.
   validation {
-    condition     = alltrue([for key in keys(var.tags) : can(regex("^[A-Za-z0-9+=.,_:@-]{1,128}$", key)) && !startswith(key, "aws:")])
+    condition = alltrue([
+      for key in keys(var.tags) : can(regex("^[A-Za-z0-9+=.,_:@-]{1,128}$", key)) && !startswith(key, "aws:")
+    ])
     error_message = "Keys of tags must be letters, digits and + - = . , _ : @ (no spaces, no slashes), and not start with aws:."
   }
 }
@@ -95,7 +97,7 @@ variable "internal" {
   }
 
   validation {
-    condition     = contains(["prefix_list_secret", "mtls"], coalesce(var.origin_mode, "none")) ? !var.internal : true
+    condition     = local.comes_over_internet ? !var.internal : true
     error_message = "origin_mode \"prefix_list_secret\" and \"mtls\" need internal = false: there the edge comes over the internet."
   }
 }
@@ -140,12 +142,15 @@ variable "certificate_arn" {
   default     = null
 
   validation {
-    condition     = var.certificate_arn == null ? true : can(regex("^arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+", var.certificate_arn))
+    condition = (
+      var.certificate_arn == null ? true
+      : can(regex("^arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+", var.certificate_arn))
+    )
     error_message = "certificate_arn must be the ARN of an ACM certificate."
   }
 
   validation {
-    condition     = contains(["prefix_list_secret", "mtls"], coalesce(var.origin_mode, "none")) ? var.certificate_arn != null : true
+    condition     = local.comes_over_internet ? var.certificate_arn != null : true
     error_message = "origin_mode \"prefix_list_secret\" and \"mtls\" need certificate_arn: a secret header or a client's certificate is worth nothing without TLS (fact 66)."
   }
 }
@@ -166,7 +171,10 @@ variable "listener_protocol" {
   }
 
   validation {
-    condition     = var.listener_protocol == "HTTP" ? !var.public_ingress && !contains(["prefix_list_secret", "mtls"], coalesce(var.origin_mode, "none")) : true
+    condition = (
+      var.listener_protocol == "HTTP" ? !var.public_ingress && !local.comes_over_internet
+      : true
+    )
     error_message = "listener_protocol \"HTTP\" is for origin_mode \"vpc\" only."
   }
 }
@@ -191,7 +199,10 @@ variable "origin_secret_arn" {
   default     = null
 
   validation {
-    condition     = var.origin_secret_arn == null ? true : can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+", var.origin_secret_arn))
+    condition = (
+      var.origin_secret_arn == null ? true
+      : can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+", var.origin_secret_arn))
+    )
     error_message = "origin_secret_arn must be the ARN of a secret in Secrets Manager."
   }
 
@@ -207,7 +218,10 @@ variable "origin_secret_kms_key_arn" {
   default     = null
 
   validation {
-    condition     = var.origin_secret_kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+", var.origin_secret_kms_key_arn))
+    condition = (
+      var.origin_secret_kms_key_arn == null ? true
+      : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+", var.origin_secret_kms_key_arn))
+    )
     error_message = "origin_secret_kms_key_arn must be the ARN of a key in KMS (not of an alias)."
   }
 }
@@ -231,7 +245,10 @@ variable "mtls_trust_store_arn" {
   default     = null
 
   validation {
-    condition     = var.mtls_trust_store_arn == null ? true : can(regex("^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:truststore/.+", var.mtls_trust_store_arn))
+    condition = (
+      var.mtls_trust_store_arn == null ? true
+      : can(regex("^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:truststore/.+", var.mtls_trust_store_arn))
+    )
     error_message = "mtls_trust_store_arn must be the ARN of a trust store of Elastic Load Balancing."
   }
 
@@ -322,7 +339,11 @@ variable "load_balancer_capacity_units" {
   default     = null
 
   validation {
-    condition     = var.load_balancer_capacity_units == null ? true : var.load_balancer_capacity_units >= 100 && floor(var.load_balancer_capacity_units) == var.load_balancer_capacity_units
+    condition = (
+      var.load_balancer_capacity_units == null ? true
+      : var.load_balancer_capacity_units >= 100 &&
+      floor(var.load_balancer_capacity_units) == var.load_balancer_capacity_units
+    )
     error_message = "load_balancer_capacity_units must be a whole number of at least 100, or null."
   }
 }
@@ -333,7 +354,10 @@ variable "access_log_bucket" {
   default     = null
 
   validation {
-    condition     = var.access_log_bucket == null ? true : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.access_log_bucket))
+    condition = (
+      var.access_log_bucket == null ? true
+      : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.access_log_bucket))
+    )
     error_message = "access_log_bucket must be the name of a bucket, not its ARN."
   }
 }
@@ -345,7 +369,11 @@ variable "access_log_prefix" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9._/-]*[A-Za-z0-9._-]$", var.access_log_prefix)) && !startswith(var.access_log_prefix, "/") && !strcontains(var.access_log_prefix, "AWSLogs")
+    condition = (
+      can(regex("^[A-Za-z0-9._/-]*[A-Za-z0-9._-]$", var.access_log_prefix)) &&
+      !startswith(var.access_log_prefix, "/") &&
+      !strcontains(var.access_log_prefix, "AWSLogs")
+    )
     error_message = "access_log_prefix must be a folder without a slash at either end, and without AWSLogs in it."
   }
 }
@@ -384,7 +412,10 @@ variable "store" {
   }
 
   validation {
-    condition     = var.store.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+", var.store.kms_key_arn))
+    condition = (
+      var.store.kms_key_arn == null ? true
+      : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+", var.store.kms_key_arn))
+    )
     error_message = "store.kms_key_arn must be the ARN of a key in KMS (not of an alias), or null."
   }
 }

@@ -29,7 +29,10 @@ variable "ami_owners" {
 
   # why: anybody may publish an image under our name.
   validation {
-    condition     = length(var.ami_owners) > 0 && alltrue([for owner in var.ami_owners : can(regex("^(self|[0-9]{12})$", owner))])
+    condition = (
+      length(var.ami_owners) > 0 &&
+      alltrue([for owner in var.ami_owners : can(regex("^(self|[0-9]{12})$", owner))])
+    )
     error_message = "ami_owners must be \"self\" or account numbers, at least one: an image by name alone could be anybody's."
   }
 }
@@ -60,7 +63,10 @@ variable "instance_type" {
 
   # A g right behind the generation is Graviton (m7g, c7gn, im4gn, t4g); a1 was the first of them.
   validation {
-    condition     = (var.architecture == "arm64") == can(regex("^([a-z]+[0-9]+g[a-z]*|a1)\\.", var.instance_type)) || can(regex("^g[0-9]", var.instance_type))
+    condition = (
+      (var.architecture == "arm64") == can(regex("^([a-z]+[0-9]+g[a-z]*|a1)\\.", var.instance_type)) ||
+      can(regex("^g[0-9]", var.instance_type))
+    )
     error_message = "instance_type and architecture do not fit: arm64 needs a Graviton type (m7g, c7gn, m7gd, …), x86_64 one that is not."
   }
 }
@@ -95,28 +101,46 @@ variable "block_cache" {
   # A d among the letters behind the generation (m7gd, c6id, r5dn), and the storage families.
   validation {
     condition = var.block_cache.kind == "instance_store" ? can(regex(
-      "^([a-z]+[0-9]+[a-z]*d[a-z]*|i[0-9]+[a-z]*|im4gn|is4gen|z1d)\\.", var.instance_type
+      "^([a-z]+[0-9]+[a-z]*d[a-z]*|i[0-9]+[a-z]*|im4gn|is4gen)\\.", var.instance_type
     )) : true
     error_message = "block_cache.kind \"instance_store\" needs a type with a disk of its own (m7gd, c7gd, r7gd, c6id, i4g, …); choose one, or kind = \"gp3\"."
   }
 
   validation {
-    condition     = var.block_cache.kind == "gp3" ? true : var.block_cache.size_gib == null && var.block_cache.iops == null && var.block_cache.throughput == null
+    condition = (
+      var.block_cache.kind == "gp3" ? true
+      : var.block_cache.size_gib == null &&
+      var.block_cache.iops == null &&
+      var.block_cache.throughput == null
+    )
     error_message = "block_cache.size_gib, iops and throughput are for kind = \"gp3\"; the disk of an instance is as it is."
   }
 
   validation {
-    condition     = var.block_cache.size_gib == null ? true : var.block_cache.size_gib >= 8 && var.block_cache.size_gib <= 16384 && floor(var.block_cache.size_gib) == var.block_cache.size_gib
+    condition = (
+      var.block_cache.size_gib == null ? true
+      : var.block_cache.size_gib >= 8 &&
+      var.block_cache.size_gib <= 16384 &&
+      floor(var.block_cache.size_gib) == var.block_cache.size_gib
+    )
     error_message = "block_cache.size_gib must be a whole number from 8 to 16384."
   }
 
   validation {
-    condition     = var.block_cache.iops == null ? true : var.block_cache.iops >= 3000 && var.block_cache.iops <= 80000
+    condition = (
+      var.block_cache.iops == null ? true
+      : var.block_cache.iops >= 3000 &&
+      var.block_cache.iops <= 80000
+    )
     error_message = "block_cache.iops must be 3000 to 80000 (fact 92)."
   }
 
   validation {
-    condition     = var.block_cache.throughput == null ? true : var.block_cache.throughput >= 125 && var.block_cache.throughput <= 2000
+    condition = (
+      var.block_cache.throughput == null ? true
+      : var.block_cache.throughput >= 125 &&
+      var.block_cache.throughput <= 2000
+    )
     error_message = "block_cache.throughput must be 125 to 2000 MiB/s (fact 92)."
   }
 
@@ -133,7 +157,10 @@ variable "volume_kms_key_arn" {
   default     = null
 
   validation {
-    condition     = var.volume_kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+", var.volume_kms_key_arn))
+    condition = (
+      var.volume_kms_key_arn == null ? true
+      : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+", var.volume_kms_key_arn))
+    )
     error_message = "volume_kms_key_arn must be the ARN of a key in KMS (not of an alias)."
   }
 }
@@ -187,8 +214,8 @@ variable "network_out_target_bytes" {
 variable "requests_per_target" {
   description = "Requests to one instance in a minute at which the group grows."
   type        = number
-  # why: 5,000 a second. A small answer costs 8.5 µs of processor (ARCHITECTURE.md), so this is a twentieth of one core,
-  # and far above what the bytes of downloads allow: it catches storms of polls, which move no bytes.
+  # why: 5,000 a second. A small answer costs 8.5 µs of processor (ARCHITECTURE.md), so this is a twentieth of one
+  # core, and far above what the bytes of downloads allow: it catches storms of polls, which move no bytes.
   default  = 300000
   nullable = false
 
@@ -214,18 +241,28 @@ variable "warm_pool" {
   }
 
   validation {
-    condition     = var.warm_pool == null ? true : var.warm_pool.min_size >= 0 && floor(var.warm_pool.min_size) == var.warm_pool.min_size
+    condition = (
+      var.warm_pool == null ? true
+      : var.warm_pool.min_size >= 0 &&
+      floor(var.warm_pool.min_size) == var.warm_pool.min_size
+    )
     error_message = "warm_pool.min_size must be a whole number of at least 0."
   }
 
   validation {
-    condition     = try(var.warm_pool.max_group_prepared_capacity, null) == null ? true : var.warm_pool.max_group_prepared_capacity >= var.min_size
+    condition = (
+      try(var.warm_pool.max_group_prepared_capacity, null) == null ? true
+      : var.warm_pool.max_group_prepared_capacity >= var.min_size
+    )
     error_message = "warm_pool.max_group_prepared_capacity counts running and waiting instances together: it must be at least min_size, or left out."
   }
 
   # why: a stopped instance loses the disk that the blocks are on, so there is nothing in it worth keeping.
   validation {
-    condition     = var.warm_pool == null ? true : !(var.warm_pool.reuse_on_scale_in && var.warm_pool.pool_state == "Stopped" && var.block_cache.kind == "instance_store")
+    condition = (
+      var.warm_pool == null ? true
+      : !var.warm_pool.reuse_on_scale_in || var.warm_pool.pool_state == "Running" || var.block_cache.kind == "gp3"
+    )
     error_message = "warm_pool.reuse_on_scale_in keeps nothing in \"Stopped\" instances with block_cache.kind \"instance_store\": their disk is empty afterwards. Use \"Running\", gp3, or no reuse."
   }
 }
@@ -250,12 +287,19 @@ variable "lifecycle_heartbeat" {
   default     = null
 
   validation {
-    condition     = var.lifecycle_heartbeat == null ? true : var.lifecycle_heartbeat >= 30 && var.lifecycle_heartbeat <= 7200
+    condition = (
+      var.lifecycle_heartbeat == null ? true
+      : var.lifecycle_heartbeat >= 30 &&
+      var.lifecycle_heartbeat <= 7200
+    )
     error_message = "lifecycle_heartbeat must be 30 to 7200 seconds (fact 89)."
   }
 
   validation {
-    condition     = var.lifecycle_heartbeat == null ? true : var.lifecycle_heartbeat > max(var.deregistration_delay, var.drain_seconds)
+    condition = (
+      var.lifecycle_heartbeat == null ? true
+      : var.lifecycle_heartbeat > max(var.deregistration_delay, var.drain_seconds)
+    )
     error_message = "lifecycle_heartbeat must be more than deregistration_delay and drain_seconds, or downloads are cut."
   }
 }
@@ -287,7 +331,10 @@ variable "instance_refresh" {
 
   # why: never below full strength (fact 89); two instances at 150 % are exactly three, without a question of rounding.
   validation {
-    condition     = var.instance_refresh.max_healthy_percentage >= 110 && var.instance_refresh.max_healthy_percentage <= 200
+    condition = (
+      var.instance_refresh.max_healthy_percentage >= 110 &&
+      var.instance_refresh.max_healthy_percentage <= 200
+    )
     error_message = "instance_refresh.max_healthy_percentage must be 110 to 200: the group never goes below 100, so it must be able to go above."
   }
 
@@ -338,7 +385,11 @@ variable "max_instance_lifetime" {
   default     = null
 
   validation {
-    condition     = var.max_instance_lifetime == null ? true : var.max_instance_lifetime >= 86400 && var.max_instance_lifetime <= 31536000
+    condition = (
+      var.max_instance_lifetime == null ? true
+      : var.max_instance_lifetime >= 86400 &&
+      var.max_instance_lifetime <= 31536000
+    )
     error_message = "max_instance_lifetime must be 86400 to 31536000 seconds, or null."
   }
 }
@@ -370,7 +421,10 @@ variable "permissions_boundary" {
   default     = null
 
   validation {
-    condition     = var.permissions_boundary == null ? true : can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+", var.permissions_boundary))
+    condition = (
+      var.permissions_boundary == null ? true
+      : can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+", var.permissions_boundary))
+    )
     error_message = "permissions_boundary must be the ARN of a policy."
   }
 }
