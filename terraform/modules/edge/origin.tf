@@ -125,8 +125,9 @@ data "aws_secretsmanager_secret_version" "origin" {
 
   lifecycle {
     postcondition {
-      condition     = can(regex("^[!-~]{16,256}$", jsondecode(self.secret_string).current))
-      error_message = "The secret must be JSON with a text \"current\" of 16 to 256 visible ASCII characters."
+      # why no others: a load balancer's rule reads * and ? as wildcards, and the origin's list is separated by commas.
+      condition     = can(regex("^[A-Za-z0-9._~+/=-]{16,128}$", jsondecode(self.secret_string).current))
+      error_message = "The secret must be JSON with a text \"current\" of 16 to 128 characters of A-Z, a-z, 0-9 and ._~+/=-"
     }
   }
 }
