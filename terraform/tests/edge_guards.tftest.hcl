@@ -53,6 +53,11 @@ run "nothing_is_guarded_recorded_or_staged_unless_asked_for" {
   }
 
   assert {
+    condition     = aws_cloudfront_distribution.this.continuous_deployment_policy_id == ""
+    error_message = "The distribution would keep the policy of a staging distribution that is taken away."
+  }
+
+  assert {
     condition     = length(aws_cloudwatch_log_delivery.access) == 0 && length(aws_cloudwatch_log_delivery_destination.access) == 0
     error_message = "Access records are delivered."
   }

@@ -148,3 +148,50 @@ run "other_headers_are_another_policy" {
     error_message = "A response-headers policy is changed in place."
   }
 }
+
+run "phase_two" {
+  command = apply
+
+  module {
+    source = "./modules/edge"
+  }
+
+  variables {
+    restrict_to_service_security_group = true
+  }
+
+  assert {
+    condition     = length(output.security_group_rule_ids) == 1 && output.security_group_rule_ids != run.first_generation.security_group_rule_ids
+    error_message = "Phase two does not put one rule in the place of the other."
+  }
+
+  assert {
+    condition     = output.vpc_origin_id == run.other_headers_are_another_policy.vpc_origin_id
+    error_message = "Phase two replaces the VPC origin."
+  }
+}
+
+run "another_port_is_another_rule" {
+  command = apply
+
+  module {
+    source = "./modules/edge"
+  }
+
+  variables {
+    restrict_to_service_security_group = true
+
+    origin = {
+      load_balancer_arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/headwater/0123456789abcdef"
+      domain_name       = "origin.example.com"
+      security_group_id = "sg-0123456789abcdef0"
+      vpc_id            = "vpc-0123456789abcdef0"
+      port              = 8443
+    }
+  }
+
+  assert {
+    condition     = output.security_group_rule_ids != run.phase_two.security_group_rule_ids
+    error_message = "The rule is changed in place: the old VPC origin is locked out before the distribution has left it."
+  }
+}

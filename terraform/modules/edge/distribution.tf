@@ -42,7 +42,8 @@ resource "aws_cloudfront_distribution" "this" {
   tags            = var.tags
 
   # AWS accepts it on a distribution that exists, not on one that is being made: staging is a second apply (README).
-  continuous_deployment_policy_id = one(aws_cloudfront_continuous_deployment_policy.staging[*].id)
+  # why "" and not null: the provider would keep the last policy for null, and AWS refuse to delete one that is in use.
+  continuous_deployment_policy_id = local.has_staging ? aws_cloudfront_continuous_deployment_policy.staging[0].id : ""
 
   origin {
     origin_id   = local.origin_id
@@ -160,8 +161,8 @@ resource "aws_cloudfront_distribution" "this" {
       allowed_methods = ["GET", "HEAD"]
       cached_methods  = ["GET", "HEAD"]
 
-      cache_policy_id            = aws_cloudfront_cache_policy.this["primary-${ordered_cache_behavior.value.kind}"].id
-      response_headers_policy_id = aws_cloudfront_response_headers_policy.this["primary-${ordered_cache_behavior.value.kind}"].id
+      cache_policy_id            = local.cache_policy_ids["primary-${ordered_cache_behavior.value.kind}"]
+      response_headers_policy_id = local.response_headers_policy_ids["primary-${ordered_cache_behavior.value.kind}"]
       compress                   = ordered_cache_behavior.value.compress
       viewer_protocol_policy     = var.viewer_protocol_policy
       trusted_key_groups         = ordered_cache_behavior.value.is_private ? local.key_group_ids : null
@@ -181,7 +182,7 @@ resource "aws_cloudfront_distribution" "this" {
 
     cache_policy_id            = data.aws_cloudfront_cache_policy.disabled.id
     origin_request_policy_id   = local.default_origin_request_policy_id
-    response_headers_policy_id = aws_cloudfront_response_headers_policy.this["primary-default"].id
+    response_headers_policy_id = local.response_headers_policy_ids["primary-default"]
     compress                   = false
     viewer_protocol_policy     = var.viewer_protocol_policy
 
@@ -229,4 +230,7 @@ resource "aws_cloudfront_distribution" "this" {
     minimum_protocol_version       = local.has_certificate ? var.minimum_protocol_version : null
     cloudfront_default_certificate = local.has_certificate ? null : true
   }
+
+  # The door is open before anybody is sent to it.
+  depends_on = [terraform_data.ingress]
 }

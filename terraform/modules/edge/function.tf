@@ -2,7 +2,9 @@
 # tests of its own.
 
 locals {
-  function_hashes = { for variant, settings in local.variants : variant => substr(sha256(settings.function_code), 0, 8) }
+  function_hashes = {
+    for variant, settings in local.variants : variant => substr(sha256(settings.function_code), 0, 8)
+  }
 }
 
 resource "aws_cloudfront_function" "viewer_request" {

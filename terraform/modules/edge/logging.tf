@@ -3,6 +3,8 @@
 # unless asked to, addresses of devices.
 
 locals {
+  log_destination_arn = var.access_logs == null ? null : join("/", compact([var.access_logs.bucket_arn, var.access_logs.prefix]))
+
   log_sources = var.access_logs == null ? {} : merge(
     { primary = aws_cloudfront_distribution.this.arn },
     local.has_staging ? { staging = aws_cloudfront_distribution.staging[0].arn } : {}
@@ -30,7 +32,7 @@ resource "aws_cloudwatch_log_delivery_destination" "access" {
   output_format = "parquet"
 
   delivery_destination_configuration {
-    destination_resource_arn = join("/", compact([var.access_logs.bucket_arn, var.access_logs.prefix]))
+    destination_resource_arn = local.log_destination_arn
   }
 }
 

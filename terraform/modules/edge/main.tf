@@ -1,5 +1,5 @@
-# What several files of the module agree on: names, constants, and the one or two variants of the distribution's settings.
-# Owns no resource that exists in AWS. Read next: distribution.tf.
+# What several files of the module agree on: names, constants, and the one or two variants of the distribution's
+# settings. Owns no resource that exists in AWS. Read next: distribution.tf.
 #
 # why create_before_destroy stands on everything that a distribution refers to: AWS refuses to delete a policy, a
 # function, a key group or a VPC origin that is in use. With it, and only with it, Terraform changes the distribution

@@ -75,9 +75,9 @@ locals {
   vpc_origin_hash = substr(sha256(jsonencode(local.vpc_origin)), 0, 8)
 }
 
-# Fact 63: AWS refuses (409 CannotUpdateEntityWhileInUse) to change a VPC origin that a distribution uses, even its tags,
-# and the provider would try to. This makes every change a new one beside the old one: then the distribution moves over,
-# then the old one goes.
+# Fact 63: AWS refuses (409 CannotUpdateEntityWhileInUse) to change a VPC origin that a distribution uses, even its
+# tags, and the provider would try to. This makes every change a new one beside the old one: then the distribution moves
+# over, then the old one goes.
 resource "terraform_data" "vpc_origin" {
   count = local.is_vpc ? 1 : 0
 
@@ -135,7 +135,9 @@ data "aws_secretsmanager_secret_version" "origin" {
 locals {
   # Only the current value: the origin accepts the previous one as well, for as long as a change takes to arrive
   # everywhere. So the order is: both into the secret, then apply, then the old one out of it.
-  origin_secrets = [for version in data.aws_secretsmanager_secret_version.origin : jsondecode(version.secret_string).current]
+  origin_secrets = [
+    for version in data.aws_secretsmanager_secret_version.origin : jsondecode(version.secret_string).current
+  ]
 }
 
 # ---- The security group rule -----------------------------------------------------------------------------------------
@@ -143,6 +145,9 @@ locals {
 # everybody's distributions and counts as 55 rules of a group's 60. Phase two, a later apply, admits instead the group
 # that AWS makes with the first VPC origin of the VPC: looked up, never made or changed by us. One plan never asks for
 # both: in the first apply the group cannot be found, and together they would leave the wider one open.
+#
+# why all the ordering: a missing rule fails silently, as 504 (fact 62). The distribution depends on the rule, and rules
+# are made before others are deleted, so that Terraform opens the new door, moves the distribution, closes the old one.
 
 locals {
   admits_prefix_list   = var.manage_security_group_rules && !var.restrict_to_service_security_group
@@ -168,6 +173,10 @@ resource "aws_vpc_security_group_ingress_rule" "prefix_list" {
   to_port           = local.origin_port
   tags              = var.tags
 
+  # why: another port changes this rule in place, as a group has no room for the list twice. At least not while a VPC
+  # origin is still being made for the new port, which takes a quarter of an hour.
+  depends_on = [aws_cloudfront_vpc_origin.this]
+
   lifecycle {
     create_before_destroy = true
   }
@@ -179,6 +188,11 @@ data "aws_security_group" "cloudfront_service" {
   region = var.origin_region
   name   = "CloudFront-VPCOrigins-Service-SG"
   vpc_id = var.origin.vpc_id
+}
+
+# A group in a rule weighs one: two ports fit beside each other, so that another port is another rule.
+resource "terraform_data" "origin_port" {
+  input = local.origin_port
 }
 
 resource "aws_vpc_security_group_ingress_rule" "service_group" {
@@ -195,11 +209,11 @@ resource "aws_vpc_security_group_ingress_rule" "service_group" {
 
   lifecycle {
     create_before_destroy = true
+    replace_triggered_by  = [terraform_data.origin_port]
   }
 }
 
-# why: a missing rule fails silently, as 504 (fact 62). This stands between the two: Terraform makes the new rule, changes
-# this, and deletes the old rule last.
+# Stands between the rules and the distribution, and changes when a rule takes the other's place.
 resource "terraform_data" "ingress" {
   input = concat(
     aws_vpc_security_group_ingress_rule.prefix_list[*].security_group_rule_id,

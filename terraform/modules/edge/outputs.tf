@@ -47,7 +47,7 @@ output "origin_access_control_id" {
 
 output "cache_policy_ids" {
   description = "Ids of the cache policies by distribution and kind, such as \"primary-artifacts\"."
-  value       = { for key, policy in aws_cloudfront_cache_policy.this : key => policy.id }
+  value       = local.cache_policy_ids
 }
 
 output "origin_request_policy_id" {
@@ -57,7 +57,7 @@ output "origin_request_policy_id" {
 
 output "response_headers_policy_ids" {
   description = "Ids of the response-headers policies by distribution and kind."
-  value       = { for key, policy in aws_cloudfront_response_headers_policy.this : key => policy.id }
+  value       = local.response_headers_policy_ids
 }
 
 output "function_arn" {
@@ -102,5 +102,5 @@ output "log_delivery_id" {
 
 output "log_destination" {
   description = "Bucket and prefix that access records go to, as an ARN; null without."
-  value       = one(flatten(aws_cloudwatch_log_delivery_destination.access[*].delivery_destination_configuration[*].destination_resource_arn))
+  value       = local.log_destination_arn
 }

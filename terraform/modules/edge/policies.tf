@@ -2,7 +2,7 @@
 # Owns the cache, origin-request and response-headers policies. Never puts a cookie, a query string or a header into a
 # cache key: nothing that Headwater serves depends on them, and every further value divides the cache (fact 14).
 
-# ---- Managed by AWS, found by name: ids are not ours to remember (fact 5) ---------------------------------------------
+# ---- Managed by AWS, found by name: ids are not ours to remember (fact 5) -------------------------------------------
 
 # why: what is neither an artifact nor a channel is an answer about this moment (/healthz).
 data "aws_cloudfront_cache_policy" "disabled" {
@@ -26,7 +26,7 @@ locals {
         # why: 1 and not 0, so that a stray no-store cannot end collapsing (fact 26). A whole year only where the
         # application's own headers cannot be repaired (fact 3), and only here, where a path names its bytes for ever:
         # the same on a pointer would pin a mistake.
-        min_ttl     = settings.force_cache_control ? max(settings.artifact_min_ttl, local.year_sec) : settings.artifact_min_ttl
+        min_ttl     = max(settings.artifact_min_ttl, settings.force_cache_control ? local.year_sec : 0)
         default_ttl = local.year_sec
         max_ttl     = local.year_sec
 
@@ -228,4 +228,10 @@ resource "aws_cloudfront_response_headers_policy" "this" {
     create_before_destroy = true
     replace_triggered_by  = [terraform_data.response_headers_policy[each.key]]
   }
+}
+
+# What the behaviours and the outputs name them by: "primary-artifacts" and so on.
+locals {
+  cache_policy_ids            = { for key, policy in aws_cloudfront_cache_policy.this : key => policy.id }
+  response_headers_policy_ids = { for key, policy in aws_cloudfront_response_headers_policy.this : key => policy.id }
 }

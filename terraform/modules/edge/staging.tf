@@ -1,5 +1,6 @@
-# A second distribution for trying a change on a share of the traffic, and the policy that decides which share (fact 75).
-# Owns nothing that is not also in distribution.tf. It has a cache of its own: each artifact is filled once more.
+# A second distribution for trying a change on a share of the traffic, and the policy that decides which share
+# (fact 75). Owns nothing that is not also in distribution.tf. It has a cache of its own: each artifact is filled once
+# more.
 #
 # The order AWS wants, and Terraform follows from the references: this distribution, then the policy that names it, then
 # the primary one that names the policy; and backwards to remove it.
@@ -134,8 +135,8 @@ resource "aws_cloudfront_distribution" "staging" {
       allowed_methods = ["GET", "HEAD"]
       cached_methods  = ["GET", "HEAD"]
 
-      cache_policy_id            = aws_cloudfront_cache_policy.this["staging-${ordered_cache_behavior.value.kind}"].id
-      response_headers_policy_id = aws_cloudfront_response_headers_policy.this["staging-${ordered_cache_behavior.value.kind}"].id
+      cache_policy_id            = local.cache_policy_ids["staging-${ordered_cache_behavior.value.kind}"]
+      response_headers_policy_id = local.response_headers_policy_ids["staging-${ordered_cache_behavior.value.kind}"]
       compress                   = ordered_cache_behavior.value.compress
       viewer_protocol_policy     = var.viewer_protocol_policy
       trusted_key_groups         = ordered_cache_behavior.value.is_private ? local.key_group_ids : null
@@ -155,7 +156,7 @@ resource "aws_cloudfront_distribution" "staging" {
 
     cache_policy_id            = data.aws_cloudfront_cache_policy.disabled.id
     origin_request_policy_id   = local.default_origin_request_policy_id
-    response_headers_policy_id = aws_cloudfront_response_headers_policy.this["staging-default"].id
+    response_headers_policy_id = local.response_headers_policy_ids["staging-default"]
     compress                   = false
     viewer_protocol_policy     = var.viewer_protocol_policy
 
@@ -203,6 +204,9 @@ resource "aws_cloudfront_distribution" "staging" {
     minimum_protocol_version       = local.has_certificate ? var.minimum_protocol_version : null
     cloudfront_default_certificate = local.has_certificate ? null : true
   }
+
+  # The door is open before anybody is sent to it.
+  depends_on = [terraform_data.ingress]
 }
 
 resource "aws_cloudfront_continuous_deployment_policy" "staging" {
