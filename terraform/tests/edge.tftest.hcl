@@ -145,7 +145,9 @@ run "no_key_holds_a_cookie_a_query_or_a_header" {
   }
 
   assert {
-    condition     = aws_cloudfront_origin_request_policy.default[0].headers_config[0].headers[0].items == toset(["User-Agent"])
+    condition = (
+      aws_cloudfront_origin_request_policy.default[0].headers_config[0].headers[0].items == toset(["User-Agent"])
+    )
     error_message = "Another header than User-Agent reaches the origin; Host would break TLS to it."
   }
 }
@@ -166,7 +168,9 @@ run "behaviours_use_their_policies" {
   }
 
   assert {
-    condition     = aws_cloudfront_cache_policy.this["primary-artifacts"].id != aws_cloudfront_cache_policy.this["primary-channels"].id
+    condition = (
+      aws_cloudfront_cache_policy.this["primary-artifacts"].id != aws_cloudfront_cache_policy.this["primary-channels"].id
+    )
     error_message = "The two cache policies cannot be told apart: the assertion above says nothing."
   }
 
@@ -179,7 +183,9 @@ run "behaviours_use_their_policies" {
   }
 
   assert {
-    condition     = aws_cloudfront_distribution.this.default_cache_behavior[0].cache_policy_id == data.aws_cloudfront_cache_policy.disabled.id
+    condition = (
+      aws_cloudfront_distribution.this.default_cache_behavior[0].cache_policy_id == data.aws_cloudfront_cache_policy.disabled.id
+    )
     error_message = "What is neither artifact nor channel is cached."
   }
 
@@ -189,12 +195,16 @@ run "behaviours_use_their_policies" {
   }
 
   assert {
-    condition     = aws_cloudfront_distribution.this.default_cache_behavior[0].origin_request_policy_id == aws_cloudfront_origin_request_policy.default[0].id
+    condition = (
+      aws_cloudfront_distribution.this.default_cache_behavior[0].origin_request_policy_id == aws_cloudfront_origin_request_policy.default[0].id
+    )
     error_message = "The default behaviour does not use its origin-request policy."
   }
 
   assert {
-    condition     = aws_cloudfront_distribution.this.default_cache_behavior[0].response_headers_policy_id == aws_cloudfront_response_headers_policy.this["primary-default"].id
+    condition = (
+      aws_cloudfront_distribution.this.default_cache_behavior[0].response_headers_policy_id == aws_cloudfront_response_headers_policy.this["primary-default"].id
+    )
     error_message = "The default behaviour does not use its response-headers policy."
   }
 
@@ -246,12 +256,16 @@ run "an_error_is_forgotten_after_a_second_and_never_dressed_up" {
   }
 
   assert {
-    condition     = toset([for error in aws_cloudfront_distribution.this.custom_error_response : error.error_code]) == toset([404, 500, 502, 503, 504])
+    condition = (
+      toset([for error in aws_cloudfront_distribution.this.custom_error_response : error.error_code]) == toset([404, 500, 502, 503, 504])
+    )
     error_message = "404 or one of the 5xx keeps CloudFront's ten seconds (fact 22)."
   }
 
   assert {
-    condition     = alltrue([for error in aws_cloudfront_distribution.this.custom_error_response : error.error_caching_min_ttl == 1])
+    condition = (
+      alltrue([for error in aws_cloudfront_distribution.this.custom_error_response : error.error_caching_min_ttl == 1])
+    )
     error_message = "An error is kept for another time than a second."
   }
 
@@ -275,7 +289,9 @@ run "errors_may_be_kept_up_to_ten_seconds" {
   }
 
   assert {
-    condition     = alltrue([for error in aws_cloudfront_distribution.this.custom_error_response : error.error_caching_min_ttl == 10])
+    condition = (
+      alltrue([for error in aws_cloudfront_distribution.this.custom_error_response : error.error_caching_min_ttl == 10])
+    )
     error_message = "The largest allowed time is not used."
   }
 }
@@ -430,12 +446,16 @@ run "answers_say_how_to_be_read_and_leave_lifetimes_to_the_origin" {
   }
 
   assert {
-    condition     = alltrue([for policy in aws_cloudfront_response_headers_policy.this : length(policy.custom_headers_config) == 0])
+    condition = (
+      alltrue([for policy in aws_cloudfront_response_headers_policy.this : length(policy.custom_headers_config) == 0])
+    )
     error_message = "Cache-Control of the origin is overridden without force_cache_control."
   }
 
   assert {
-    condition     = alltrue([for policy in aws_cloudfront_response_headers_policy.this : length(policy.cors_config) == 0])
+    condition = (
+      alltrue([for policy in aws_cloudfront_response_headers_policy.this : length(policy.cors_config) == 0])
+    )
     error_message = "Pages of other origins may read answers though none was named."
   }
 }
@@ -502,7 +522,9 @@ run "an_application_that_cannot_be_changed_is_cached_all_the_same" {
   }
 
   assert {
-    condition     = one(aws_cloudfront_response_headers_policy.this["primary-channels"].custom_headers_config[0].items).value == "public, max-age=30"
+    condition = (
+      one(aws_cloudfront_response_headers_policy.this["primary-channels"].custom_headers_config[0].items).value == "public, max-age=30"
+    )
     error_message = "Viewers get the application's Cache-Control for channels (fact 73)."
   }
 
@@ -548,7 +570,9 @@ run "an_existing_application_keeps_its_pages" {
   }
 
   assert {
-    condition     = alltrue([for behavior in aws_cloudfront_distribution.this.ordered_cache_behavior : length(behavior.function_association) == 1])
+    condition = (
+      alltrue([for behavior in aws_cloudfront_distribution.this.ordered_cache_behavior : length(behavior.function_association) == 1])
+    )
     error_message = "The function is missing where it belongs."
   }
 }
@@ -566,7 +590,9 @@ run "paths_can_be_the_applications_own" {
   }
 
   assert {
-    condition     = [for behavior in aws_cloudfront_distribution.this.ordered_cache_behavior : behavior.path_pattern] == ["/download/files/*", "/download/latest/*"]
+    condition = (
+      [for behavior in aws_cloudfront_distribution.this.ordered_cache_behavior : behavior.path_pattern] == ["/download/files/*", "/download/latest/*"]
+    )
     error_message = "The behaviours do not stand on the given paths."
   }
 }

@@ -38,17 +38,25 @@ run "nothing_is_guarded_recorded_or_staged_unless_asked_for" {
   }
 
   assert {
-    condition     = length(aws_wafv2_web_acl.this) + length(aws_cloudwatch_log_group.waf) == 0 && aws_cloudfront_distribution.this.web_acl_id == null
+    condition = (
+      length(aws_wafv2_web_acl.this) + length(aws_cloudwatch_log_group.waf) == 0 &&
+      aws_cloudfront_distribution.this.web_acl_id == null
+    )
     error_message = "There is a web ACL."
   }
 
   assert {
-    condition     = length(aws_cloudfront_key_group.private) == 0 && alltrue([for behavior in aws_cloudfront_distribution.this.ordered_cache_behavior : behavior.trusted_key_groups == null])
+    condition = (
+      length(aws_cloudfront_key_group.private) == 0 &&
+      alltrue([for behavior in aws_cloudfront_distribution.this.ordered_cache_behavior : behavior.trusted_key_groups == null])
+    )
     error_message = "Signatures are asked for."
   }
 
   assert {
-    condition     = length(aws_cloudfront_distribution.staging) + length(aws_cloudfront_continuous_deployment_policy.staging) == 0
+    condition = (
+      length(aws_cloudfront_distribution.staging) + length(aws_cloudfront_continuous_deployment_policy.staging) == 0
+    )
     error_message = "There is a staging distribution."
   }
 
@@ -58,12 +66,17 @@ run "nothing_is_guarded_recorded_or_staged_unless_asked_for" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_log_delivery.access) == 0 && length(aws_cloudwatch_log_delivery_destination.access) == 0
+    condition = (
+      length(aws_cloudwatch_log_delivery.access) == 0 &&
+      length(aws_cloudwatch_log_delivery_destination.access) == 0
+    )
     error_message = "Access records are delivered."
   }
 
   assert {
-    condition     = aws_cloudfront_monitoring_subscription.this[0].monitoring_subscription[0].realtime_metrics_subscription_config[0].realtime_metrics_subscription_status == "Enabled"
+    condition = (
+      aws_cloudfront_monitoring_subscription.this[0].monitoring_subscription[0].realtime_metrics_subscription_config[0].realtime_metrics_subscription_status == "Enabled"
+    )
     error_message = "Hit ratio and origin latency are not measured (fact 81)."
   }
 }
@@ -144,7 +157,9 @@ run "floods_and_foreign_methods_are_refused" {
   }
 
   assert {
-    condition     = length(distinct([for rule in aws_wafv2_web_acl.this[0].rule : rule.priority])) == length(aws_wafv2_web_acl.this[0].rule)
+    condition = (
+      length(distinct([for rule in aws_wafv2_web_acl.this[0].rule : rule.priority])) == length(aws_wafv2_web_acl.this[0].rule)
+    )
     error_message = "Two rules have one priority, which AWS refuses."
   }
 
@@ -191,7 +206,10 @@ run "a_web_acl_that_exists_can_be_used" {
   }
 
   assert {
-    condition     = aws_cloudfront_distribution.this.web_acl_id == var.web_acl_arn && length(aws_wafv2_web_acl.this) == 0
+    condition = (
+      aws_cloudfront_distribution.this.web_acl_id == var.web_acl_arn &&
+      length(aws_wafv2_web_acl.this) == 0
+    )
     error_message = "The given web ACL is not used, or a second one is made."
   }
 }
@@ -212,7 +230,9 @@ run "keys_close_artifacts_and_channels" {
   }
 
   assert {
-    condition     = aws_cloudfront_key_group.private[0].items == toset([for key in aws_cloudfront_public_key.this : key.id])
+    condition = (
+      aws_cloudfront_key_group.private[0].items == toset([for key in aws_cloudfront_public_key.this : key.id])
+    )
     error_message = "The key is not in the group."
   }
 
@@ -301,7 +321,10 @@ run "a_change_is_tried_on_a_share_of_the_traffic" {
   }
 
   assert {
-    condition     = aws_cloudfront_distribution.staging[0].staging && length(coalesce(aws_cloudfront_distribution.staging[0].aliases, [])) == 0
+    condition = (
+      aws_cloudfront_distribution.staging[0].staging &&
+      length(coalesce(aws_cloudfront_distribution.staging[0].aliases, [])) == 0
+    )
     error_message = "The second distribution is none for staging, or claims the primary's name."
   }
 
@@ -317,12 +340,17 @@ run "a_change_is_tried_on_a_share_of_the_traffic" {
   }
 
   assert {
-    condition     = aws_cloudfront_distribution.this.continuous_deployment_policy_id == output.continuous_deployment_policy_id
+    condition = (
+      aws_cloudfront_distribution.this.continuous_deployment_policy_id == output.continuous_deployment_policy_id
+    )
     error_message = "The primary distribution shares nothing."
   }
 
   assert {
-    condition     = aws_cloudfront_cache_policy.this["staging-channels"].max_ttl == 60 && aws_cloudfront_cache_policy.this["primary-channels"].max_ttl == 300
+    condition = (
+      aws_cloudfront_cache_policy.this["staging-channels"].max_ttl == 60 &&
+      aws_cloudfront_cache_policy.this["primary-channels"].max_ttl == 300
+    )
     error_message = "The trial is not in staging, or already in production."
   }
 
@@ -350,7 +378,9 @@ run "a_change_is_tried_on_a_share_of_the_traffic" {
   }
 
   assert {
-    condition     = { for key, source in aws_cloudwatch_log_delivery_source.access : key => source.resource_arn } == { primary = "arn:aws:cloudfront::123456789012:distribution/E2EXAMPLE", staging = "arn:aws:cloudfront::123456789012:distribution/E3STAGING" }
+    condition = (
+      { for key, source in aws_cloudwatch_log_delivery_source.access : key => source.resource_arn } == { primary = "arn:aws:cloudfront::123456789012:distribution/E2EXAMPLE", staging = "arn:aws:cloudfront::123456789012:distribution/E3STAGING" }
+    )
     error_message = "What staging answers is not recorded."
   }
 
@@ -443,12 +473,18 @@ run "a_change_is_tried_by_whoever_sends_a_header" {
   }
 
   assert {
-    condition     = aws_cloudfront_function.viewer_request["staging"].code != aws_cloudfront_function.viewer_request["primary"].code && aws_cloudfront_function.viewer_request["staging"].name != aws_cloudfront_function.viewer_request["primary"].name
+    condition = (
+      aws_cloudfront_function.viewer_request["staging"].code != aws_cloudfront_function.viewer_request["primary"].code &&
+      aws_cloudfront_function.viewer_request["staging"].name != aws_cloudfront_function.viewer_request["primary"].name
+    )
     error_message = "A new function cannot be tried."
   }
 
   assert {
-    condition     = aws_cloudfront_cache_policy.this["staging-artifacts"].min_ttl == 31536000 && aws_cloudfront_cache_policy.this["primary-artifacts"].min_ttl == 1
+    condition = (
+      aws_cloudfront_cache_policy.this["staging-artifacts"].min_ttl == 31536000 &&
+      aws_cloudfront_cache_policy.this["primary-artifacts"].min_ttl == 1
+    )
     error_message = "Forcing lifetimes cannot be tried."
   }
 }
@@ -478,7 +514,10 @@ run "the_function_is_published_for_the_current_runtime" {
   }
 
   assert {
-    condition     = aws_cloudfront_function.viewer_request["primary"].publish && aws_cloudfront_function.viewer_request["primary"].runtime == "cloudfront-js-2.0"
+    condition = (
+      aws_cloudfront_function.viewer_request["primary"].publish &&
+      aws_cloudfront_function.viewer_request["primary"].runtime == "cloudfront-js-2.0"
+    )
     error_message = "The function is not published, and could not be associated (fact 72)."
   }
 
@@ -522,7 +561,10 @@ run "every_request_is_recorded_in_columns" {
   }
 
   assert {
-    condition     = aws_cloudwatch_log_delivery_destination.access[0].output_format == "parquet" && output.log_destination == "arn:aws:s3:::headwater-example-logs/edge"
+    condition = (
+      aws_cloudwatch_log_delivery_destination.access[0].output_format == "parquet" &&
+      output.log_destination == "arn:aws:s3:::headwater-example-logs/edge"
+    )
     error_message = "Records are not Parquet below the prefix of the bucket."
   }
 
@@ -543,7 +585,9 @@ run "every_request_is_recorded_in_columns" {
   }
 
   assert {
-    condition     = length(setintersection(aws_cloudwatch_log_delivery.access["primary"].record_fields, ["c-ip", "x-forwarded-for", "cs(Cookie)", "cs-uri-query"])) == 0
+    condition = (
+      length(setintersection(aws_cloudwatch_log_delivery.access["primary"].record_fields, ["c-ip", "x-forwarded-for", "cs(Cookie)", "cs-uri-query"])) == 0
+    )
     error_message = "Devices can be told apart by their address, or signatures of private channels are recorded."
   }
 

@@ -37,7 +37,9 @@ run "a_vpc_origin_reaches_an_internal_load_balancer_over_tls" {
   }
 
   assert {
-    condition     = one(aws_cloudfront_distribution.this.origin).vpc_origin_config[0].vpc_origin_id == output.vpc_origin_id
+    condition = (
+      one(aws_cloudfront_distribution.this.origin).vpc_origin_config[0].vpc_origin_id == output.vpc_origin_id
+    )
     error_message = "The distribution does not use the VPC origin."
   }
 
@@ -52,7 +54,10 @@ run "a_vpc_origin_reaches_an_internal_load_balancer_over_tls" {
   }
 
   assert {
-    condition     = length(one(aws_cloudfront_distribution.this.origin).custom_header) == 0 && length(data.aws_secretsmanager_secret_version.origin) == 0
+    condition = (
+      length(one(aws_cloudfront_distribution.this.origin).custom_header) == 0 &&
+      length(data.aws_secretsmanager_secret_version.origin) == 0
+    )
     error_message = "A secret is read, and put into the state, without need."
   }
 }
@@ -82,7 +87,10 @@ run "inside_the_vpc_plain_http_is_possible" {
   }
 
   assert {
-    condition     = aws_vpc_security_group_ingress_rule.prefix_list[0].from_port == 80 && aws_vpc_security_group_ingress_rule.prefix_list[0].to_port == 80
+    condition = (
+      aws_vpc_security_group_ingress_rule.prefix_list[0].from_port == 80 &&
+      aws_vpc_security_group_ingress_rule.prefix_list[0].to_port == 80
+    )
     error_message = "The security group opens another port than the one that is used."
   }
 }
@@ -142,7 +150,9 @@ run "a_public_origin_gets_the_current_secret_and_tls" {
   }
 
   assert {
-    condition     = nonsensitive(length(one(aws_cloudfront_distribution.this.origin).custom_origin_config[0].origin_mtls_config)) == 0
+    condition = (
+      nonsensitive(length(one(aws_cloudfront_distribution.this.origin).custom_origin_config[0].origin_mtls_config)) == 0
+    )
     error_message = "A client certificate is shown though none was given."
   }
 
@@ -218,7 +228,10 @@ run "a_public_origin_can_check_a_certificate_instead" {
   }
 
   assert {
-    condition     = length(aws_cloudfront_vpc_origin.this) == 0 && length(one(aws_cloudfront_distribution.this.origin).vpc_origin_config) == 0
+    condition = (
+      length(aws_cloudfront_vpc_origin.this) == 0 &&
+      length(one(aws_cloudfront_distribution.this.origin).vpc_origin_config) == 0
+    )
     error_message = "A VPC origin stands beside mTLS, a combination that nobody confirms."
   }
 }
@@ -233,7 +246,10 @@ run "phase_one_admits_the_prefix_list_and_nothing_else" {
   }
 
   assert {
-    condition     = length(aws_vpc_security_group_ingress_rule.prefix_list) == 1 && length(aws_vpc_security_group_ingress_rule.service_group) == 0
+    condition = (
+      length(aws_vpc_security_group_ingress_rule.prefix_list) == 1 &&
+      length(aws_vpc_security_group_ingress_rule.service_group) == 0
+    )
     error_message = "The first apply does not make exactly the prefix list's rule."
   }
 
@@ -243,7 +259,9 @@ run "phase_one_admits_the_prefix_list_and_nothing_else" {
   }
 
   assert {
-    condition     = data.aws_ec2_managed_prefix_list.cloudfront[0].name == "com.amazonaws.global.cloudfront.origin-facing"
+    condition = (
+      data.aws_ec2_managed_prefix_list.cloudfront[0].name == "com.amazonaws.global.cloudfront.origin-facing"
+    )
     error_message = "Another prefix list than CloudFront's is admitted (fact 65)."
   }
 
@@ -279,12 +297,18 @@ run "phase_two_admits_the_service_group_and_nothing_else" {
   }
 
   assert {
-    condition     = length(aws_vpc_security_group_ingress_rule.prefix_list) == 0 && length(aws_vpc_security_group_ingress_rule.service_group) == 1
+    condition = (
+      length(aws_vpc_security_group_ingress_rule.prefix_list) == 0 &&
+      length(aws_vpc_security_group_ingress_rule.service_group) == 1
+    )
     error_message = "The second apply does not leave exactly the service group's rule."
   }
 
   assert {
-    condition     = data.aws_security_group.cloudfront_service[0].name == "CloudFront-VPCOrigins-Service-SG" && data.aws_security_group.cloudfront_service[0].vpc_id == "vpc-0123456789abcdef0"
+    condition = (
+      data.aws_security_group.cloudfront_service[0].name == "CloudFront-VPCOrigins-Service-SG" &&
+      data.aws_security_group.cloudfront_service[0].vpc_id == "vpc-0123456789abcdef0"
+    )
     error_message = "Another group than CloudFront's own in the load balancer's VPC is looked up (fact 62)."
   }
 
@@ -315,7 +339,9 @@ run "rules_can_be_left_to_others" {
   }
 
   assert {
-    condition     = length(aws_vpc_security_group_ingress_rule.prefix_list) + length(aws_vpc_security_group_ingress_rule.service_group) == 0
+    condition = (
+      length(aws_vpc_security_group_ingress_rule.prefix_list) + length(aws_vpc_security_group_ingress_rule.service_group) == 0
+    )
     error_message = "A rule is made though somebody else makes them."
   }
 }
@@ -333,7 +359,10 @@ run "a_public_origin_admits_the_prefix_list" {
   }
 
   assert {
-    condition     = length(aws_vpc_security_group_ingress_rule.prefix_list) == 1 && aws_vpc_security_group_ingress_rule.prefix_list[0].cidr_ipv4 == null
+    condition = (
+      length(aws_vpc_security_group_ingress_rule.prefix_list) == 1 &&
+      aws_vpc_security_group_ingress_rule.prefix_list[0].cidr_ipv4 == null
+    )
     error_message = "A public load balancer is open to others than CloudFront."
   }
 }
@@ -353,7 +382,9 @@ run "origin_shield_stands_where_the_origin_is" {
   }
 
   assert {
-    condition     = one(one(aws_cloudfront_distribution.this.origin).origin_shield).origin_shield_region == "eu-central-1"
+    condition = (
+      one(one(aws_cloudfront_distribution.this.origin).origin_shield).origin_shield_region == "eu-central-1"
+    )
     error_message = "Origin Shield stands in another Region than the origin, which has one."
   }
 
@@ -538,12 +569,16 @@ run "the_bucket_answers_when_the_origin_does_not" {
   }
 
   assert {
-    condition     = one(aws_cloudfront_distribution.this.origin_group).failover_criteria[0].status_codes == toset([500, 502, 503, 504])
+    condition = (
+      one(aws_cloudfront_distribution.this.origin_group).failover_criteria[0].status_codes == toset([500, 502, 503, 504])
+    )
     error_message = "Failover is tied to other codes: with 403 or 404 every wrong URL would be asked twice."
   }
 
   assert {
-    condition     = [for member in one(aws_cloudfront_distribution.this.origin_group).member : member.origin_id] == ["origin", "bucket"]
+    condition = (
+      [for member in one(aws_cloudfront_distribution.this.origin_group).member : member.origin_id] == ["origin", "bucket"]
+    )
     error_message = "The origin is not asked first, or the bucket not second (fact 50)."
   }
 
@@ -574,7 +609,9 @@ run "the_bucket_answers_when_the_origin_does_not" {
   }
 
   assert {
-    condition     = length([for origin in aws_cloudfront_distribution.this.origin : origin if origin.origin_id == "bucket"]) == 1
+    condition = (
+      length([for origin in aws_cloudfront_distribution.this.origin : origin if origin.origin_id == "bucket"]) == 1
+    )
     error_message = "There is no bucket: the assertion above says nothing."
   }
 
@@ -602,7 +639,9 @@ run "a_bucket_without_prefix_is_read_from_its_root" {
   }
 
   assert {
-    condition     = one([for origin in aws_cloudfront_distribution.this.origin : origin.origin_path if origin.origin_id == "bucket"]) == ""
+    condition = (
+      one([for origin in aws_cloudfront_distribution.this.origin : origin.origin_path if origin.origin_id == "bucket"]) == ""
+    )
     error_message = "A path is put before the keys of a bucket that has no prefix."
   }
 }

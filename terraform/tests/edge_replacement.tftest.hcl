@@ -29,7 +29,9 @@ run "first_generation" {
   }
 
   assert {
-    condition     = can(regex("^headwater-[0-9a-f]{8}$", aws_cloudfront_vpc_origin.this[0].vpc_origin_endpoint_config[0].name))
+    condition = (
+      can(regex("^headwater-[0-9a-f]{8}$", aws_cloudfront_vpc_origin.this[0].vpc_origin_endpoint_config[0].name))
+    )
     error_message = "The VPC origin's name holds no hash: a second one could not be made beside it."
   }
 
@@ -117,12 +119,16 @@ run "another_lifetime_is_another_policy" {
   }
 
   assert {
-    condition     = output.cache_policy_ids["primary-channels"] != run.first_generation.cache_policy_ids["primary-channels"]
+    condition = (
+      output.cache_policy_ids["primary-channels"] != run.first_generation.cache_policy_ids["primary-channels"]
+    )
     error_message = "A policy is changed in place: for all distributions at once, before theirs is accepted."
   }
 
   assert {
-    condition     = output.cache_policy_ids["primary-artifacts"] == run.first_generation.cache_policy_ids["primary-artifacts"]
+    condition = (
+      output.cache_policy_ids["primary-artifacts"] == run.first_generation.cache_policy_ids["primary-artifacts"]
+    )
     error_message = "A policy whose content is the same is replaced."
   }
 
@@ -144,7 +150,9 @@ run "other_headers_are_another_policy" {
   }
 
   assert {
-    condition     = output.response_headers_policy_ids["primary-artifacts"] != run.first_generation.response_headers_policy_ids["primary-artifacts"]
+    condition = (
+      output.response_headers_policy_ids["primary-artifacts"] != run.first_generation.response_headers_policy_ids["primary-artifacts"]
+    )
     error_message = "A response-headers policy is changed in place."
   }
 }
@@ -161,7 +169,10 @@ run "phase_two" {
   }
 
   assert {
-    condition     = length(output.security_group_rule_ids) == 1 && output.security_group_rule_ids != run.first_generation.security_group_rule_ids
+    condition = (
+      length(output.security_group_rule_ids) == 1 &&
+      output.security_group_rule_ids != run.first_generation.security_group_rule_ids
+    )
     error_message = "Phase two does not put one rule in the place of the other."
   }
 

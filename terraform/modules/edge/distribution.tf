@@ -41,6 +41,9 @@ resource "aws_cloudfront_distribution" "this" {
   web_acl_id      = local.web_acl_arn
   tags            = var.tags
 
+  # why: edges use the old configuration until the new one has arrived, and Terraform goes on to delete what it needed.
+  wait_for_deployment = true
+
   # AWS accepts it on a distribution that exists, not on one that is being made: staging is a second apply (README).
   # why "" and not null: the provider would keep the last policy for null, and AWS refuse to delete one that is in use.
   continuous_deployment_policy_id = local.has_staging ? aws_cloudfront_continuous_deployment_policy.staging[0].id : ""

@@ -17,6 +17,9 @@ resource "aws_cloudfront_distribution" "staging" {
   web_acl_id      = local.web_acl_arn
   tags            = var.tags
 
+  # why: edges use the old configuration until the new one has arrived, and Terraform goes on to delete what it needed.
+  wait_for_deployment = true
+
   # No aliases: a name belongs to one distribution, and viewers keep asking the primary one's.
 
   origin {
