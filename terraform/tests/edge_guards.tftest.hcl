@@ -1,5 +1,6 @@
-# Who may ask, on what share of the traffic a change is tried, and what is recorded: web ACL, private channels, staging,
-# access records, metrics. Owns nothing about the origin (edge_origin.tftest.hcl). Nothing here ran against AWS.
+# Who may ask, and on what share of the traffic a change is tried: web ACL, private channels, staging, the function.
+# Owns nothing about the origin (edge_origin.tftest.hcl) nor records (edge_records.tftest.hcl). Nothing here ran against
+# AWS.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -78,23 +79,6 @@ run "nothing_is_guarded_recorded_or_staged_unless_asked_for" {
       aws_cloudfront_monitoring_subscription.this[0].monitoring_subscription[0].realtime_metrics_subscription_config[0].realtime_metrics_subscription_status == "Enabled"
     )
     error_message = "Hit ratio and origin latency are not measured (fact 81)."
-  }
-}
-
-run "metrics_can_be_left_out" {
-  command = plan
-
-  module {
-    source = "./modules/edge"
-  }
-
-  variables {
-    monitoring_subscription = false
-  }
-
-  assert {
-    condition     = length(aws_cloudfront_monitoring_subscription.this) == 0
-    error_message = "The paid metrics are on though switched off."
   }
 }
 
@@ -524,78 +508,5 @@ run "the_function_is_published_for_the_current_runtime" {
   assert {
     condition     = aws_cloudfront_function.viewer_request["primary"].code == file("./functions/viewer-request.js")
     error_message = "Another code runs than the one that is tested."
-  }
-}
-
-# ---- Records -----------------------------------------------------------------------------------------------------------
-
-run "every_request_is_recorded_in_columns" {
-  command = apply
-
-  module {
-    source = "./modules/edge"
-  }
-
-  variables {
-    access_logs = {
-      bucket_arn = "arn:aws:s3:::headwater-example-logs"
-      prefix     = "edge"
-    }
-  }
-
-  assert {
-    condition = (
-      aws_cloudwatch_log_delivery_source.access["primary"].region == "us-east-1" &&
-      aws_cloudwatch_log_delivery_destination.access[0].region == "us-east-1" &&
-      aws_cloudwatch_log_delivery.access["primary"].region == "us-east-1"
-    )
-    error_message = "The delivery is not in us-east-1, where CloudFront's is (fact 82)."
-  }
-
-  assert {
-    condition = (
-      aws_cloudwatch_log_delivery_source.access["primary"].log_type == "ACCESS_LOGS" &&
-      aws_cloudwatch_log_delivery_source.access["primary"].resource_arn == output.distribution_arn
-    )
-    error_message = "The distribution's access is not what is recorded."
-  }
-
-  assert {
-    condition = (
-      aws_cloudwatch_log_delivery_destination.access[0].output_format == "parquet" &&
-      output.log_destination == "arn:aws:s3:::headwater-example-logs/edge"
-    )
-    error_message = "Records are not Parquet below the prefix of the bucket."
-  }
-
-  assert {
-    condition = (
-      aws_cloudwatch_log_delivery.access["primary"].delivery_source_name == aws_cloudwatch_log_delivery_source.access["primary"].name &&
-      aws_cloudwatch_log_delivery.access["primary"].delivery_destination_arn == aws_cloudwatch_log_delivery_destination.access[0].arn
-    )
-    error_message = "Source and destination are not connected."
-  }
-
-  assert {
-    condition = (
-      aws_cloudwatch_log_delivery.access["primary"].s3_delivery_configuration[0].enable_hive_compatible_path &&
-      aws_cloudwatch_log_delivery.access["primary"].s3_delivery_configuration[0].suffix_path == "{DistributionId}/{yyyy}/{MM}/{dd}/{HH}"
-    )
-    error_message = "Records are not partitioned by distribution and hour."
-  }
-
-  assert {
-    condition = (
-      length(setintersection(aws_cloudwatch_log_delivery.access["primary"].record_fields, ["c-ip", "x-forwarded-for", "cs(Cookie)", "cs-uri-query"])) == 0
-    )
-    error_message = "Devices can be told apart by their address, or signatures of private channels are recorded."
-  }
-
-  assert {
-    condition = length(setsubtract([
-      "cs-uri-stem", "sc-status", "sc-bytes", "x-edge-result-type", "x-edge-response-result-type", "sc-range-start", "sc-range-end",
-      "time-to-first-byte", "x-edge-location", "cs(User-Agent)", "DistributionId",
-    ], aws_cloudwatch_log_delivery.access["primary"].record_fields)) == 0
-    error_message = "A field is missing that the runbook's questions need (fact 52)."
   }
 }
