@@ -3,22 +3,11 @@
 
 mock_provider "aws" {
   source = "./tests/mocks"
-
-  # Ids of its own: the shared answers give all distributions the same one.
-  override_resource {
-    target = aws_cloudfront_distribution.staging
-    values = {
-      id          = "E3STAGING"
-      arn         = "arn:aws:cloudfront::123456789012:distribution/E3STAGING"
-      domain_name = "d222222abcdef8.cloudfront.net"
-    }
-  }
 }
 
 variables {
   name          = "headwater"
   origin_region = "eu-central-1"
-  http_version  = "http2"
 
   origin = {
     load_balancer_arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/headwater/0123456789abcdef"

@@ -23,8 +23,8 @@ resource "aws_cloudfront_function" "viewer_request" {
     create_before_destroy = true
 
     precondition {
-      # Fact 72.
-      condition     = length(each.value.function_code) <= 10240
+      # Fact 72. In bytes, which Terraform counts by way of base64 only: 10,240 of them are 13,656 characters.
+      condition     = length(base64encode(each.value.function_code)) <= 13656
       error_message = "The function of the ${each.key} distribution is longer than CloudFront's limit of 10,240 bytes."
     }
   }

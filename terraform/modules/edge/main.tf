@@ -5,9 +5,10 @@
 # function, a key group or a VPC origin that is in use. With it, and only with it, Terraform changes the distribution
 # first and deletes afterwards, also when something is switched off and merely goes away.
 #
-# why names carry a hash of the content, and a change replaces instead of updating: an update in place would reach every
-# distribution at once, the staging one and the primary one, before the distribution's own change is known to be
-# accepted. A replaced policy takes effect with the distribution that names it, and names are unique per account.
+# why the names of policies, functions, keys and the VPC origin carry a hash of their content, and a change replaces
+# instead of updating: an update in place takes effect before the distribution's own change is known to be accepted, and
+# nothing is left to go back to. What is replaced takes effect with the distribution that names it, and as long as both
+# are there their names have to differ.
 
 locals {
   # why: CloudFront's resources outside the distribution (ACM, WAF, logs) live in one Region only (facts 71, 74, 82).
