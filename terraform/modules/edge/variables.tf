@@ -147,7 +147,7 @@ variable "hsts" {
 }
 
 variable "cors_origins" {
-  description = "Web origins whose pages may read answers, \"*\" for all; empty for none. Simple GET and HEAD only: a preflight is answered 405."
+  description = "Web origins whose pages may read answers, \"*\" for all; empty for none. Simple GET and HEAD only: a preflight is refused."
   type        = list(string)
   default     = []
   nullable    = false

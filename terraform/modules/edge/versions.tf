@@ -6,8 +6,10 @@ terraform {
 
   required_providers {
     aws = {
-      source  = "hashicorp/aws"
-      version = "~> 6.0"
+      source = "hashicorp/aws"
+
+      # why not 6.0: cache_tag_config came with 6.46.
+      version = "~> 6.46"
     }
   }
 }
