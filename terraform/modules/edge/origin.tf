@@ -207,6 +207,9 @@ resource "aws_vpc_security_group_ingress_rule" "service_group" {
   to_port                      = local.origin_port
   tags                         = var.tags
 
+  # why: backwards, when all of this is removed: AWS keeps the group, and with it the VPC origin, while a rule names it.
+  depends_on = [aws_cloudfront_vpc_origin.this]
+
   lifecycle {
     create_before_destroy = true
     replace_triggered_by  = [terraform_data.origin_port]
