@@ -70,7 +70,8 @@ resource "aws_cloudwatch_event_target" "release_queue" {
   target_id = "queue"
   arn       = aws_sqs_queue.releases[0].arn
 
-  # A document of its own, so that a program need not know S3's; `sequencer` orders two moves of one channel.
+  # A document of its own, so that a program need not know S3's; `sequencer` orders two moves of one channel. In quotes: what
+  # a bucket without versions does not send, which would leave a hole in the JSON.
   input_transformer {
     input_paths = {
       bucket    = "$.detail.bucket.name"
@@ -82,7 +83,7 @@ resource "aws_cloudwatch_event_target" "release_queue" {
       version   = "$.detail.object.version-id"
     }
     input_template = <<-EOT
-      {"schema": 1, "event": <event>, "time": <time>, "bucket": <bucket>, "key": <key>, "etag": <etag>, "version_id": <version>, "sequencer": <sequencer>}
+      {"schema": 1, "event": <event>, "time": <time>, "bucket": <bucket>, "key": <key>, "etag": <etag>, "version_id": "<version>", "sequencer": <sequencer>}
     EOT
   }
 
