@@ -1,5 +1,5 @@
-# What modules/observability promises about alarms and who hears of them: each on the right metric, in the Region where that
-# metric is, silent at night and not silenced by silence. Owns no AWS: plans against invented values.
+# What modules/observability promises about alarms and who hears of them: each on the right metric, in the Region
+# where that metric is, silent at night and not silenced by silence. Owns no AWS: plans against invented values.
 
 mock_provider "aws" {
   source = "./tests/mocks"

@@ -1,5 +1,6 @@
 # The documents that modules/observability hands to AWS as text: event patterns and messages, policies, the dashboard.
-# That the patterns match what they should is shown by tests/events/test_patterns.py, with the same two files. Owns no AWS.
+# That the patterns match what they should is shown by tests/events/test_patterns.py, with the same two files. Owns no
+# AWS.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -153,7 +154,8 @@ run "the_dashboard_is_one_that_cloudwatch_draws" {
     ]))
     error_message = "No widget lies on another."
   }
-  # A line is names and values of dimensions in pairs after namespace and metric, then its options; or an expression alone.
+  # A line is names and values of dimensions in pairs after namespace and metric, then its options; or an expression
+  # alone.
   assert {
     condition = alltrue(flatten([
       for w in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [

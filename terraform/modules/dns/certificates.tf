@@ -1,7 +1,7 @@
 # The certificates of the names, validated by DNS and renewed by ACM as long as the validation records stay.
 #
-# Owns both certificates and their validation. The edge's is in us-east-1, where CloudFront looks (fact 71), the origin's
-# in the provider's Region, where the load balancer does. Never a private key that leaves ACM.
+# Owns both certificates and their validation. The edge's is in us-east-1, where CloudFront looks (fact 71), the
+# origin's in the provider's Region, where the load balancer does. Never a private key that leaves ACM.
 
 resource "aws_acm_certificate" "edge" {
   count = local.has_edge ? 1 : 0
@@ -33,8 +33,8 @@ resource "aws_acm_certificate" "origin" {
 }
 
 locals {
-  # why: what to write is known after the request only, so that `for_each` must not be made of it; the names are ours and
-  # known before. One record validates a name in every Region and under every certificate of the account.
+  # why: what to write is known after the request only, so that `for_each` must not be made of it; the names are ours
+  # and known before. One record validates a name in every Region and under every certificate of the account.
   validation_options = flatten([
     for certificate in concat(aws_acm_certificate.edge, aws_acm_certificate.origin) : [
       for option in certificate.domain_validation_options : {

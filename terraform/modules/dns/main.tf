@@ -1,6 +1,7 @@
 # Where the names lead, and who may issue certificates for them. certificates.tf has the certificates themselves.
 #
-# Owns the address records. Never counts by the distribution or the load balancer: both depend on certificates from here.
+# Owns the address records. Never counts by the distribution or the load balancer: both depend on certificates from
+# here.
 
 locals {
   has_edge   = length(var.edge_names) > 0

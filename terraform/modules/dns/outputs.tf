@@ -1,5 +1,5 @@
-# What others need of names and certificates. A certificate leaves here only validated: CloudFront and load balancers refuse
-# any other.
+# What others need of names and certificates. A certificate leaves here only validated: CloudFront and load balancers
+# refuse any other.
 
 output "edge_certificate_arn" {
   description = "The validated certificate of `edge_names` in us-east-1; null without an edge."

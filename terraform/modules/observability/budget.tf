@@ -1,5 +1,5 @@
-# What it may cost. Owns the limit and who hears of it; never stops anything: a distribution that ends at a limit would be an
-# outage on the day of a release.
+# What it may cost. Owns the limit and who hears of it; never stops anything: a distribution that ends at a limit
+# would be an outage on the day of a release.
 
 resource "aws_budgets_budget" "this" {
   count = var.budget == null ? 0 : 1

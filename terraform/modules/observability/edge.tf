@@ -1,5 +1,5 @@
-# Alarms on the distribution. Owns what is wrong as devices see it. All of it is in us-east-1, where CloudFront's metrics
-# are; CacheHitRate and OriginLatency need the paid metrics (fact 81), which modules/edge switches on.
+# Alarms on the distribution. Owns what is wrong as devices see it. All of it is in us-east-1, where CloudFront's
+# metrics are; CacheHitRate and OriginLatency need the paid metrics (fact 81), which modules/edge switches on.
 
 locals {
   # A quiet night has no requests and so no data: that is well, hence `notBreaching` throughout. The floor does the same

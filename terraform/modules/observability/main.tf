@@ -1,4 +1,5 @@
-# Watching one installation. This file owns what the others share: names, who and where, and the documents' common words.
+# Watching one installation. This file owns what the others share: names, who and where, and the documents' common
+# words.
 #
 #   topics.tf      who is told, and the keys that encrypt it     edge.tf     alarms on the distribution, us-east-1
 #   origin.tf      alarms on balancer and group                  releases.tf a channel moved, a purge failed

@@ -1,5 +1,5 @@
-# Alarms on the balancer, the group and certificates. Owns what is wrong behind the edge, or without one: then these are all
-# there is. Names are made of `name` alone, so that the group can roll back on them without waiting for them.
+# Alarms on the balancer, the group and certificates. Owns what is wrong behind the edge, or without one: then these
+# are all there is. Names are made of `name` alone, so that the group can roll back on them without waiting for them.
 
 locals {
   origin_alarms = merge({
@@ -18,8 +18,8 @@ locals {
       missing    = "breaching"
     }
 
-    # why: minutes, not seconds: an instance that starts or drains is not healthy for a while, and the group replaces one
-    # that stays so. This one says that replacing does not help.
+    # why: minutes, not seconds: an instance that starts or drains is not healthy for a while, and the group replaces
+    # one that stays so. This one says that replacing does not help.
     unhealthy-hosts = {
       text       = "For ${var.thresholds.minutes_with_unhealthy_hosts} min some instance could not serve."
       namespace  = "AWS/ApplicationELB"
@@ -63,8 +63,8 @@ locals {
     }
     }, {
     # The offload, as far as one Region can know it: with an edge the origin sends each artifact about once (fact 58),
-    # whatever the number of devices, so that its bytes have a ceiling. Not a share: on a day with little to offload it is
-    # silent, on a day with twice the artifacts it may speak.
+    # whatever the number of devices, so that its bytes have a ceiling. Not a share: on a day with little to offload
+    # it is silent, on a day with twice the artifacts it may speak.
     for key, alarm in {
       origin-bytes = {
         text       = "In an hour the origin sent more than ${var.thresholds.origin_gigabytes_per_hour} GB although there is an edge: what is offloaded less?"
@@ -214,7 +214,8 @@ resource "aws_cloudwatch_metric_alarm" "at_maximum" {
   }
 }
 
-# `ignore` keeps the state when data ends: an expired certificate has no days left to report, and its alarm must not end.
+# `ignore` keeps the state when data ends: an expired certificate has no days left to report, and its alarm must not
+# end.
 resource "aws_cloudwatch_metric_alarm" "certificate" {
   for_each = var.certificates
 

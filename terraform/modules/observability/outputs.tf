@@ -1,5 +1,5 @@
-# What others need of watching. Names and ARNs of the log bucket are handed on only with its policy in place: a delivery that
-# is set up before it is refused.
+# What others need of watching. Names and ARNs of the log bucket are handed on only with its policy in place: a
+# delivery that is set up before it is refused.
 
 output "alarm_topic_arns" {
   description = "Topics of alarms by where they come from: `origin`, and with an edge `edge` (us-east-1)."

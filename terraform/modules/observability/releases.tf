@@ -1,7 +1,7 @@
 # What happens to releases, told as it happens: a channel moved (publish, promote, rollback, yank), or a purge failed.
 #
-# Owns the patterns, the words and the queue. A channel moves by one write of `channels/{product}/{channel}.json`; nothing
-# else in the store is news. Never a promise of order or of once: EventBridge delivers at least once.
+# Owns the patterns, the words and the queue. A channel moves by one write of `channels/{product}/{channel}.json`;
+# nothing else in the store is news. Never a promise of order or of once: EventBridge delivers at least once.
 
 locals {
   store_root = var.store_prefix == "" ? "" : "${var.store_prefix}/"
@@ -16,7 +16,8 @@ locals {
     }
   }
 
-  # why: AWS answers a refused call without saying what was asked for, so that calls without a distribution count as ours.
+  # why: AWS answers a refused call without saying what was asked for, so that calls without a distribution count as
+  # ours.
   purge_pattern = {
     source      = ["aws.cloudfront"]
     detail-type = ["AWS API Call via CloudTrail"]
@@ -40,8 +41,8 @@ resource "aws_cloudwatch_event_rule" "release" {
   tags          = var.tags
 }
 
-# why: the key and not product and channel: a transformer takes values whole, it cannot split one. The key names both, in
-# this order, and is the path of the document's URL.
+# why: the key and not product and channel: a transformer takes values whole, it cannot split one. The key names both,
+# in this order, and is the path of the document's URL.
 resource "aws_cloudwatch_event_target" "release_mail" {
   region    = var.region
   rule      = aws_cloudwatch_event_rule.release.name
@@ -70,8 +71,8 @@ resource "aws_cloudwatch_event_target" "release_queue" {
   target_id = "queue"
   arn       = aws_sqs_queue.releases[0].arn
 
-  # A document of its own, so that a program need not know S3's; `sequencer` orders two moves of one channel. In quotes: what
-  # a bucket without versions does not send, which would leave a hole in the JSON.
+  # A document of its own, so that a program need not know S3's; `sequencer` orders two moves of one channel. In
+  # quotes: what a bucket without versions does not send, which would leave a hole in the JSON.
   input_transformer {
     input_paths = {
       bucket    = "$.detail.bucket.name"

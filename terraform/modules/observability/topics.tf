@@ -1,6 +1,7 @@
 # Who is told: a topic for alarms in each Region that has some, one for releases, and the keys they are encrypted with.
 #
-# Owns their policies. Never a subscription that was not asked for; a mail address has to confirm before it gets anything.
+# Owns their policies. Never a subscription that was not asked for; a mail address has to confirm before it gets
+# anything.
 
 locals {
   alarm_topic_names = merge(
@@ -10,8 +11,8 @@ locals {
 
   topic_regions = { origin = var.region, edge = local.edge_region }
 
-  # why: AWS's own key for SNS cannot be opened to CloudWatch and EventBridge, so that their messages would be lost without
-  # a word. One key for each Region: a key works in its own.
+  # why: AWS's own key for SNS cannot be opened to CloudWatch and EventBridge, so that their messages would be lost
+  # without a word. One key for each Region: a key works in its own.
   key_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -51,9 +52,9 @@ locals {
   }
 
   rules_publish = {
-    # why: AWS documents that a Condition cannot be used here: the statement would never match, and the event would be lost
-    # with nothing but a count of FailedInvocations. Whoever guesses the topic's name from another account can thus send a
-    # message to it, and read none.
+    # why: AWS documents that a Condition cannot be used here: the statement would never match, and the event would be
+    # lost with nothing but a count of FailedInvocations. Whoever guesses the topic's name from another account can
+    # thus send a message to it, and read none.
     Sid       = "RulesPublish"
     Effect    = "Allow"
     Principal = { Service = "events.amazonaws.com" }

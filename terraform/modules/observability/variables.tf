@@ -1,5 +1,5 @@
-# What a caller says about watching. Owns the rules of each value and the thresholds with their reasons; whether something
-# exists is always said by a value that is known at plan, never by an id that is not.
+# What a caller says about watching. Owns the rules of each value and the thresholds with their reasons; whether
+# something exists is always said by a value that is known at plan, never by an id that is not.
 
 variable "name" {
   description = "What everything of this installation is called; the beginning of each alarm's name."

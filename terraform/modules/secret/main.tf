@@ -1,7 +1,7 @@
 # The secret that the edge sends and the origin asks for (fact 66), with room for two accepted values.
 #
-# Owns its container, its first value and who may read it. Never a later value: those are put by hand as the README says,
-# and an apply leaves them alone.
+# Owns its container, its first value and who may read it. Never a later value: those are put by hand as the README
+# says, and an apply leaves them alone.
 
 data "aws_caller_identity" "current" {}
 

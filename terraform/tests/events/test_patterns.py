@@ -4,7 +4,7 @@ Owns the samples: S3's notifications and CloudTrail's records of CloudFront, sha
 matcher is moto's, an EventBridge by others (tests/setup/python_tools.sh); that the two pattern files are what Terraform
 makes is asserted in tests/observability_documents.tftest.hcl. Never reaches the network.
 
-    PYTHONPATH=target/python python3 -m unittest discover terraform/tests/events
+    PYTHONPATH=target/python python3 -B -m unittest discover terraform/tests/events
 """
 
 import copy
