@@ -215,6 +215,11 @@ run "every_alarm_is_told_in_its_own_region" {
     values          = { arn = "arn:aws:sns:eu-central-1:123456789012:headwater-alarms" }
   }
   override_resource {
+    target          = aws_sns_topic.releases
+    override_during = plan
+    values          = { arn = "arn:aws:sns:eu-central-1:123456789012:headwater-releases" }
+  }
+  override_resource {
     target          = aws_sqs_queue.releases
     override_during = plan
     values          = { arn = "arn:aws:sqs:eu-central-1:123456789012:headwater-releases", url = "https://sqs.eu-central-1.amazonaws.com/123456789012/headwater-releases" }
@@ -267,6 +272,56 @@ run "every_alarm_is_told_in_its_own_region" {
   assert {
     condition     = alltrue([for target in [aws_cloudwatch_event_target.release_mail, aws_cloudwatch_event_target.release_queue[0]] : target.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn])
     error_message = "What cannot be delivered is kept."
+  }
+}
+
+run "topics_take_messages_from_their_senders_only" {
+  command = plan
+  module { source = "./modules/observability" }
+
+  override_resource {
+    target          = aws_sns_topic.alarms
+    override_during = plan
+    values          = { arn = "arn:aws:sns:eu-central-1:123456789012:headwater-alarms" }
+  }
+  override_resource {
+    target          = aws_sns_topic.releases
+    override_during = plan
+    values          = { arn = "arn:aws:sns:eu-central-1:123456789012:headwater-releases" }
+  }
+
+  # An account where there is a condition; "anyone's" where EventBridge allows none.
+  assert {
+    condition = {
+      for key, topic in merge(aws_sns_topic_policy.alarms, { releases = aws_sns_topic_policy.releases }) : key => [
+        for s in jsondecode(topic.policy).Statement : "${s.Effect} ${s.Principal.Service} ${s.Action} ${try(s.Condition.StringEquals["aws:SourceAccount"], "anyone's")}"
+      ]
+      } == {
+      origin   = ["Allow cloudwatch.amazonaws.com sns:Publish 123456789012"]
+      edge     = ["Allow cloudwatch.amazonaws.com sns:Publish 123456789012", "Allow events.amazonaws.com sns:Publish anyone's"]
+      releases = ["Allow events.amazonaws.com sns:Publish anyone's"]
+    }
+    error_message = "Alarms of this account, rules where there are rules, nobody else; and nobody may read."
+  }
+  assert {
+    condition = alltrue([
+      for kms in aws_kms_key.topics : [
+        for s in jsondecode(kms.policy).Statement : s.Condition.StringEquals["aws:SourceAccount"] if try(s.Principal.Service, "") == "cloudwatch.amazonaws.com"
+      ] == ["123456789012"]
+    ])
+    error_message = "Another account's alarms may not use the key."
+  }
+  assert {
+    condition     = aws_cloudwatch_event_target.release_mail.arn == aws_sns_topic.releases.arn && aws_sns_topic.releases.arn != aws_sns_topic.alarms["edge"].arn
+    error_message = "A move of a channel goes to who asked for releases."
+  }
+  assert {
+    condition     = aws_cloudwatch_event_target.purge_failed[0].arn == aws_sns_topic.alarms["edge"].arn && aws_cloudwatch_event_target.purge_failed[0].region == "us-east-1"
+    error_message = "A failed purge goes to who hears of alarms."
+  }
+  assert {
+    condition     = aws_sqs_queue.releases[0].sqs_managed_sse_enabled && aws_sqs_queue.undelivered.sqs_managed_sse_enabled
+    error_message = "Queues are encrypted."
   }
 }
 

@@ -261,7 +261,8 @@ inBoth('whatever the URI, it is passed on as it was or answered 404', (run) => {
   const random = randomFrom(7);
   const parts = [
     '/', '/', '/', '%2F', '%2f', '.', '..', '%2e', '%2E', '%', '%%', '%2', '%C0%AE', '%00', '.headwater',
-    '%2eheadwater', 'retired.json', 'artifacts', 'channels', 'agent', '1.0', '+', '~', '日', '\u{1F680}', '"', '\\', '?', '#',
+    '%2eheadwater', 'retired.json', 'artifacts', 'channels', 'agent', '1.0', '+', '~', '日', '\u{1F680}', '"', '\\',
+    '?', '#',
   ];
   // A few parts are enough for a private path; many of them put what matters deep, where it is a legal name.
   const uris = Array.from({ length: 4_000 }, (_, i) => `/${join(random, parts, 1, i % 2 === 0 ? 4 : 12)}`);
