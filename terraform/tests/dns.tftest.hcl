@@ -68,11 +68,19 @@ run "names_lead_to_the_edge_and_the_origin" {
     error_message = "Each name of the edge has A and AAAA, aliases of the distribution."
   }
   assert {
-    condition     = alltrue([for r in aws_route53_record.edge : r.alias[0].zone_id == "Z2FDTNDATAQYW2" && !r.alias[0].evaluate_target_health])
+    condition = (
+      alltrue([
+        for r in aws_route53_record.edge :
+        r.alias[0].zone_id == "Z2FDTNDATAQYW2" && !r.alias[0].evaluate_target_health
+      ])
+    )
     error_message = "An alias of a distribution is in CloudFront's zone, and cannot be judged by Route 53."
   }
   assert {
-    condition     = [for r in aws_route53_record.origin : [r.name, r.type, r.alias[0].name]] == [["origin.example.com", "A", "headwater-1.eu-central-1.elb.amazonaws.com"]]
+    condition = (
+      [for r in aws_route53_record.origin : [r.name, r.type, r.alias[0].name]] ==
+      [["origin.example.com", "A", "headwater-1.eu-central-1.elb.amazonaws.com"]]
+    )
     error_message = "The origin's name leads to the load balancer, and only to IPv4."
   }
   assert {
@@ -104,7 +112,10 @@ run "certificates_are_where_they_are_looked_for" {
     error_message = "CloudFront takes certificates of us-east-1 only (fact 71), for all of its names."
   }
   assert {
-    condition     = aws_acm_certificate.origin[0].domain_name == "origin.example.com" && aws_acm_certificate.origin[0].validation_method == "DNS"
+    condition = (
+      aws_acm_certificate.origin[0].domain_name == "origin.example.com" &&
+      aws_acm_certificate.origin[0].validation_method == "DNS"
+    )
     error_message = "The load balancer's certificate has the origin's name."
   }
 }
@@ -124,7 +135,10 @@ run "certificates_leave_validated" {
     error_message = "Each record is what ACM asked for under that name."
   }
   assert {
-    condition     = output.edge_certificate_arn == aws_acm_certificate_validation.edge[0].certificate_arn && output.edge_certificate_arn == "arn:aws:acm:us-east-1:123456789012:certificate/edge"
+    condition = (
+      output.edge_certificate_arn == aws_acm_certificate_validation.edge[0].certificate_arn &&
+      output.edge_certificate_arn == "arn:aws:acm:us-east-1:123456789012:certificate/edge"
+    )
     error_message = "The edge gets its certificate from the validation, so that it waits for it."
   }
   assert {
@@ -145,11 +159,18 @@ run "without_an_edge_one_name_leads_to_the_load_balancer" {
   }
 
   assert {
-    condition     = length(aws_route53_record.edge) == 0 && length(aws_acm_certificate.edge) == 0 && output.edge_certificate_arn == null
+    condition = (
+      length(aws_route53_record.edge) == 0 &&
+      length(aws_acm_certificate.edge) == 0 &&
+      output.edge_certificate_arn == null
+    )
     error_message = "Without an edge nothing is in us-east-1."
   }
   assert {
-    condition     = toset([for r in aws_route53_record.origin : "${r.name} ${r.type}"]) == toset(["updates.example.com A", "updates.example.com AAAA"])
+    condition = (
+      toset([for r in aws_route53_record.origin : "${r.name} ${r.type}"]) ==
+      toset(["updates.example.com A", "updates.example.com AAAA"])
+    )
     error_message = "The public name leads to the load balancer, over IPv6 too."
   }
 }
@@ -182,7 +203,12 @@ run "issuers_are_named_for_every_name" {
     error_message = "Both names have a CAA record."
   }
   assert {
-    condition     = alltrue([for r in aws_route53_record.caa : r.records == toset(["0 issue \"amazon.com\"", "0 issue \"letsencrypt.org\""])])
+    condition = (
+      alltrue([
+        for r in aws_route53_record.caa :
+        r.records == toset(["0 issue \"amazon.com\"", "0 issue \"letsencrypt.org\""])
+      ])
+    )
     error_message = "CAA in the form of RFC 8659."
   }
 }

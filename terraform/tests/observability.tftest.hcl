@@ -40,7 +40,9 @@ run "alarms_on_the_edge_are_where_its_metrics_are" {
     error_message = "CloudFront's metrics are in us-east-1 under DistributionId and Region=Global (fact 81)."
   }
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.edge : alarm.treat_missing_data == "notBreaching"])
+    condition = (
+      alltrue([for alarm in aws_cloudwatch_metric_alarm.edge : alarm.treat_missing_data == "notBreaching"])
+    )
     error_message = "A quiet night has no requests: nothing at the edge may alarm for want of data."
   }
 }
@@ -80,7 +82,12 @@ run "a_rate_of_a_few_requests_says_nothing" {
     error_message = "Below the floor a rate is one device's luck and counts as well."
   }
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.edge : [for q in alarm.metric_query : q.id if q.return_data == true] == ["judged"]])
+    condition = (
+      alltrue([
+        for alarm in aws_cloudwatch_metric_alarm.edge :
+        [for q in alarm.metric_query : q.id if q.return_data == true] == ["judged"]
+      ])
+    )
     error_message = "Exactly the expression is judged."
   }
 }
@@ -90,11 +97,25 @@ run "slow_is_the_ninetieth_percentile" {
   module { source = "./modules/observability" }
 
   assert {
-    condition     = [for q in aws_cloudwatch_metric_alarm.edge["latency"].metric_query : [q.metric[0].metric_name, q.metric[0].stat] if q.id == "latency"] == [["OriginLatency", "p90"]]
+    condition = (
+      [
+        for q in aws_cloudwatch_metric_alarm.edge["latency"].metric_query :
+        [q.metric[0].metric_name, q.metric[0].stat]
+        if q.id == "latency"
+      ] ==
+      [["OriginLatency", "p90"]]
+    )
     error_message = "OriginLatency p90."
   }
   assert {
-    condition     = [for q in aws_cloudwatch_metric_alarm.origin_rate["target-latency"].metric_query : [q.metric[0].metric_name, q.metric[0].stat] if q.id == "latency"] == [["TargetResponseTime", "p90"]]
+    condition = (
+      [
+        for q in aws_cloudwatch_metric_alarm.origin_rate["target-latency"].metric_query :
+        [q.metric[0].metric_name, q.metric[0].stat]
+        if q.id == "latency"
+      ] ==
+      [["TargetResponseTime", "p90"]]
+    )
     error_message = "Without an edge the balancer's own figure is all there is."
   }
 }
@@ -116,15 +137,30 @@ run "the_origin_is_watched_in_its_own_region" {
     error_message = "Hosts are missed when nobody counts them; everything else is counted only when there is something."
   }
   assert {
-    condition     = alltrue([for alarm in merge(aws_cloudwatch_metric_alarm.origin, aws_cloudwatch_metric_alarm.origin_rate) : alarm.region == "eu-central-1"])
+    condition = (
+      alltrue([
+        for alarm in merge(aws_cloudwatch_metric_alarm.origin, aws_cloudwatch_metric_alarm.origin_rate) :
+        alarm.region == "eu-central-1"
+      ])
+    )
     error_message = "A balancer's metrics are in its Region."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.origin["healthy-hosts"].dimensions == tomap({ LoadBalancer = var.load_balancer_arn_suffix, TargetGroup = var.target_group_arn_suffix })
+    condition = (
+      aws_cloudwatch_metric_alarm.origin["healthy-hosts"].dimensions ==
+      tomap({ LoadBalancer = var.load_balancer_arn_suffix, TargetGroup = var.target_group_arn_suffix })
+    )
     error_message = "Hosts are counted by target group and balancer together."
   }
   assert {
-    condition     = [for q in aws_cloudwatch_metric_alarm.origin_rate["target-errors"].metric_query : q.expression if q.id == "judged"] == ["IF(FILL(requests, 0) >= 60, 100 * FILL(errors, 0) / requests, 0)"]
+    condition = (
+      [
+        for q in aws_cloudwatch_metric_alarm.origin_rate["target-errors"].metric_query :
+        q.expression
+        if q.id == "judged"
+      ] ==
+      ["IF(FILL(requests, 0) >= 60, 100 * FILL(errors, 0) / requests, 0)"]
+    )
     error_message = "Errors of instances are a share of requests."
   }
 }
@@ -141,7 +177,10 @@ run "a_group_that_may_not_grow_is_told_by_its_wish" {
     error_message = "What the group wants against what it may have."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.at_maximum.evaluation_periods == 15 && aws_cloudwatch_metric_alarm.at_maximum.treat_missing_data == "missing"
+    condition = (
+      aws_cloudwatch_metric_alarm.at_maximum.evaluation_periods == 15 &&
+      aws_cloudwatch_metric_alarm.at_maximum.treat_missing_data == "missing"
+    )
     error_message = "15 minutes; without the group's metrics the alarm must show that it knows nothing."
   }
 }
@@ -191,11 +230,19 @@ run "certificates_are_watched_where_they_are" {
   module { source = "./modules/observability" }
 
   assert {
-    condition     = { for key, alarm in aws_cloudwatch_metric_alarm.certificate : key => "${alarm.region} ${alarm.dimensions.CertificateArn}" } == { for key, c in var.certificates : key => "${c.region} ${c.arn}" }
+    condition = (
+      { for key, alarm in aws_cloudwatch_metric_alarm.certificate : key => "${alarm.region} ${alarm.dimensions.CertificateArn}" } ==
+      { for key, c in var.certificates : key => "${c.region} ${c.arn}" }
+    )
     error_message = "Each certificate's days are counted in its own Region."
   }
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.certificate : alarm.metric_name == "DaysToExpiry" && alarm.threshold == 30 && alarm.treat_missing_data == "ignore"])
+    condition = (
+      alltrue([
+        for alarm in aws_cloudwatch_metric_alarm.certificate :
+        alarm.metric_name == "DaysToExpiry" && alarm.threshold == 30 && alarm.treat_missing_data == "ignore"
+      ])
+    )
     error_message = "An expired certificate reports no days: the alarm must keep its state."
   }
 }
@@ -247,11 +294,17 @@ run "every_alarm_is_told_in_its_own_region" {
     error_message = "An alarm can only tell a topic of its Region, and tells the end as well as the beginning."
   }
   assert {
-    condition     = output.alarm_topic_arns == { edge = "arn:aws:sns:us-east-1:123456789012:headwater-edge-alarms", origin = "arn:aws:sns:eu-central-1:123456789012:headwater-alarms" }
+    condition = (
+      output.alarm_topic_arns ==
+      { edge = "arn:aws:sns:us-east-1:123456789012:headwater-edge-alarms", origin = "arn:aws:sns:eu-central-1:123456789012:headwater-alarms" }
+    )
     error_message = "Both topics are handed on."
   }
   assert {
-    condition     = toset([for s in aws_sns_topic_subscription.alarms : "${s.region} ${s.protocol} ${s.endpoint}"]) == toset(["us-east-1 email on-call@example.com", "eu-central-1 email on-call@example.com"])
+    condition = (
+      toset([for s in aws_sns_topic_subscription.alarms : "${s.region} ${s.protocol} ${s.endpoint}"]) ==
+      toset(["us-east-1 email on-call@example.com", "eu-central-1 email on-call@example.com"])
+    )
     error_message = "Who hears of alarms hears of those of both Regions."
   }
   assert {
@@ -266,11 +319,19 @@ run "every_alarm_is_told_in_its_own_region" {
     error_message = "Only this rule may send to the queues."
   }
   assert {
-    condition     = jsondecode(aws_sqs_queue.releases[0].redrive_policy) == { deadLetterTargetArn = "arn:aws:sqs:eu-central-1:123456789012:headwater-releases-undelivered", maxReceiveCount = 5 }
+    condition = (
+      jsondecode(aws_sqs_queue.releases[0].redrive_policy) ==
+      { deadLetterTargetArn = "arn:aws:sqs:eu-central-1:123456789012:headwater-releases-undelivered", maxReceiveCount = 5 }
+    )
     error_message = "What a reader cannot handle ends in the other queue."
   }
   assert {
-    condition     = alltrue([for target in [aws_cloudwatch_event_target.release_mail, aws_cloudwatch_event_target.release_queue[0]] : target.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn])
+    condition = (
+      alltrue([
+        for target in [aws_cloudwatch_event_target.release_mail, aws_cloudwatch_event_target.release_queue[0]] :
+        target.dead_letter_config[0].arn == aws_sqs_queue.undelivered.arn
+      ])
+    )
     error_message = "What cannot be delivered is kept."
   }
 }
@@ -312,15 +373,24 @@ run "topics_take_messages_from_their_senders_only" {
     error_message = "Another account's alarms may not use the key."
   }
   assert {
-    condition     = aws_cloudwatch_event_target.release_mail.arn == aws_sns_topic.releases.arn && aws_sns_topic.releases.arn != aws_sns_topic.alarms["edge"].arn
+    condition = (
+      aws_cloudwatch_event_target.release_mail.arn == aws_sns_topic.releases.arn &&
+      aws_sns_topic.releases.arn != aws_sns_topic.alarms["edge"].arn
+    )
     error_message = "A move of a channel goes to who asked for releases."
   }
   assert {
-    condition     = aws_cloudwatch_event_target.purge_failed[0].arn == aws_sns_topic.alarms["edge"].arn && aws_cloudwatch_event_target.purge_failed[0].region == "us-east-1"
+    condition = (
+      aws_cloudwatch_event_target.purge_failed[0].arn == aws_sns_topic.alarms["edge"].arn &&
+      aws_cloudwatch_event_target.purge_failed[0].region == "us-east-1"
+    )
     error_message = "A failed purge goes to who hears of alarms."
   }
   assert {
-    condition     = aws_sqs_queue.releases[0].sqs_managed_sse_enabled && aws_sqs_queue.undelivered.sqs_managed_sse_enabled
+    condition = (
+      aws_sqs_queue.releases[0].sqs_managed_sse_enabled &&
+      aws_sqs_queue.undelivered.sqs_managed_sse_enabled
+    )
     error_message = "Queues are encrypted."
   }
 }
@@ -330,11 +400,18 @@ run "names_of_alarms_are_known_before_the_group_is" {
   module { source = "./modules/observability" }
 
   assert {
-    condition     = length(setsubtract(output.rollback_alarm_names, [for alarm in merge(aws_cloudwatch_metric_alarm.origin, aws_cloudwatch_metric_alarm.origin_rate) : alarm.alarm_name])) == 0 && length(output.rollback_alarm_names) == 3
+    condition = (
+      length(setsubtract(output.rollback_alarm_names, [for alarm in merge(aws_cloudwatch_metric_alarm.origin, aws_cloudwatch_metric_alarm.origin_rate) : alarm.alarm_name])) ==
+      0 &&
+      length(output.rollback_alarm_names) == 3
+    )
     error_message = "A roll-back is decided by alarms that there are."
   }
   assert {
-    condition     = output.log_bucket_name == "headwater-logs-123456789012-eu-central-1" && output.log_bucket_arn == "arn:aws:s3:::headwater-logs-123456789012-eu-central-1"
+    condition = (
+      output.log_bucket_name == "headwater-logs-123456789012-eu-central-1" &&
+      output.log_bucket_arn == "arn:aws:s3:::headwater-logs-123456789012-eu-central-1"
+    )
     error_message = "The log bucket's name is known at plan: others count by it."
   }
 }
@@ -357,11 +434,17 @@ run "without_an_edge_nothing_is_in_us_east_1" {
     error_message = "No distribution, no alarm on one, no topic for it."
   }
   assert {
-    condition     = !contains(keys(aws_cloudwatch_metric_alarm.origin), "origin-bytes") && contains(keys(aws_cloudwatch_metric_alarm.origin), "healthy-hosts")
+    condition = (
+      !contains(keys(aws_cloudwatch_metric_alarm.origin), "origin-bytes") &&
+      contains(keys(aws_cloudwatch_metric_alarm.origin), "healthy-hosts")
+    )
     error_message = "Without an edge the origin's bytes have no ceiling: they are the point."
   }
   assert {
-    condition     = !strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "AWS/CloudFront") && !strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "us-east-1")
+    condition = (
+      !strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "AWS/CloudFront") &&
+      !strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "us-east-1")
+    )
     error_message = "The dashboard shows what there is."
   }
 }
@@ -371,7 +454,10 @@ run "topics_are_encrypted_with_keys_that_their_senders_may_use" {
   module { source = "./modules/observability" }
 
   assert {
-    condition     = { for key, kms in aws_kms_key.topics : key => kms.region } == { edge = "us-east-1", origin = "eu-central-1" } && alltrue([for kms in aws_kms_key.topics : kms.enable_key_rotation])
+    condition = (
+      { for key, kms in aws_kms_key.topics : key => kms.region } == { edge = "us-east-1", origin = "eu-central-1" } &&
+      alltrue([for kms in aws_kms_key.topics : kms.enable_key_rotation])
+    )
     error_message = "A key for each Region, renewed by AWS."
   }
   assert {
@@ -427,7 +513,11 @@ run "without_a_budget_there_is_none" {
     error_message = "A budget is an option."
   }
   assert {
-    condition     = length(aws_sqs_queue.releases) == 0 && length(aws_cloudwatch_event_target.release_queue) == 0 && output.event_queue_arn == null
+    condition = (
+      length(aws_sqs_queue.releases) == 0 &&
+      length(aws_cloudwatch_event_target.release_queue) == 0 &&
+      output.event_queue_arn == null
+    )
     error_message = "The queue is an option too; mail remains."
   }
 }

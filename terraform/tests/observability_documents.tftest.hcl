@@ -26,7 +26,9 @@ run "patterns_are_those_that_are_tried_on_events" {
     error_message = "tests/events/release.json must be the pattern of the rule."
   }
   assert {
-    condition     = jsondecode(output.purge_failure_event_pattern) == jsondecode(file("./tests/events/purge_failed.json"))
+    condition = (
+      jsondecode(output.purge_failure_event_pattern) == jsondecode(file("./tests/events/purge_failed.json"))
+    )
     error_message = "tests/events/purge_failed.json must be the pattern of the rule."
   }
   assert {
@@ -96,11 +98,23 @@ run "the_log_bucket_is_private_and_forgets" {
     error_message = "No public way in, no ACLs, and removed records stay for a week."
   }
   assert {
-    condition     = one([for r in aws_s3_bucket_server_side_encryption_configuration.logs.rule : r.apply_server_side_encryption_by_default[0].sse_algorithm]) == "AES256"
+    condition = (
+      one([
+        for r in aws_s3_bucket_server_side_encryption_configuration.logs.rule :
+        r.apply_server_side_encryption_by_default[0].sse_algorithm
+      ]) ==
+      "AES256"
+    )
     error_message = "A load balancer delivers to a bucket with S3's own keys only."
   }
   assert {
-    condition     = [for r in aws_s3_bucket_lifecycle_configuration.logs.rule : "${r.expiration[0].days} ${r.noncurrent_version_expiration[0].noncurrent_days} ${r.abort_incomplete_multipart_upload[0].days_after_initiation}"] == ["30 7 1"]
+    condition = (
+      [
+        for r in aws_s3_bucket_lifecycle_configuration.logs.rule :
+        "${r.expiration[0].days} ${r.noncurrent_version_expiration[0].noncurrent_days} ${r.abort_incomplete_multipart_upload[0].days_after_initiation}"
+      ] ==
+      ["30 7 1"]
+    )
     error_message = "Records go after the caller's days, removed ones after seven, halves after one."
   }
 }
@@ -211,7 +225,10 @@ run "the_dashboard_shows_what_a_release_day_asks" {
     error_message = "The offload is a share of bytes, across Regions."
   }
   assert {
-    condition     = output.dashboard_url == "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/headwater"
+    condition = (
+      output.dashboard_url ==
+      "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/headwater"
+    )
     error_message = "The link leads to this dashboard."
   }
 }

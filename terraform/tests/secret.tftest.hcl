@@ -59,7 +59,10 @@ run "a_later_apply_leaves_a_rotated_value_alone" {
   }
 
   assert {
-    condition     = nonsensitive(jsondecode(aws_secretsmanager_secret_version.first.secret_string)).current == "first-generated-value"
+    condition = (
+      nonsensitive(jsondecode(aws_secretsmanager_secret_version.first.secret_string)).current ==
+      "first-generated-value"
+    )
     error_message = "A newly generated value must not replace the one that is in use."
   }
 }

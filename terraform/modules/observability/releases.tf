@@ -216,6 +216,8 @@ resource "aws_cloudwatch_event_target" "purge_failed" {
       time = "$.time"
       who  = "$.detail.userIdentity.arn"
     }
-    input_template = "\"A purge failed with <code> at <time>, asked for by <who>. Until the channel's max-age has passed some devices see the old release; publish again to repeat the purge.\""
+
+    # Not "promote again": after a roll-back that would be a step forward.
+    input_template = "\"A purge failed with <code> at <time>, asked for by <who>. `headwater invalidate` repeats it.\""
   }
 }

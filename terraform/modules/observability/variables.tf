@@ -94,13 +94,23 @@ variable "certificates" {
   }
 
   validation {
-    condition     = alltrue([for c in values(var.certificates) : can(regex("^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$", c.arn))])
+    condition = (
+      alltrue([
+        for c in values(var.certificates) :
+        can(regex("^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$", c.arn))
+      ])
+    )
     error_message = "`certificates` hold ARNs of ACM certificates."
   }
 
   # why: an alarm is where its metric is, and there are topics in these Regions only.
   validation {
-    condition     = alltrue([for c in values(var.certificates) : c.region == var.region || (c.region == "us-east-1" && var.edge_enabled)])
+    condition = (
+      alltrue([
+        for c in values(var.certificates) :
+        c.region == var.region || (c.region == "us-east-1" && var.edge_enabled)
+      ])
+    )
     error_message = "`certificates` are in `region`, or with an edge in us-east-1."
   }
 }
@@ -169,7 +179,9 @@ variable "event_queue_reader_arns" {
   nullable    = false
 
   validation {
-    condition     = alltrue([for arn in var.event_queue_reader_arns : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", arn))])
+    condition = (
+      alltrue([for arn in var.event_queue_reader_arns : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", arn))])
+    )
     error_message = "`event_queue_reader_arns` are ARNs of roles: `arn:aws:iam::ACCOUNT:role/NAME`."
   }
 }
@@ -215,7 +227,11 @@ variable "thresholds" {
   }
 
   validation {
-    condition     = var.thresholds.latency_milliseconds > 0 && var.thresholds.origin_gigabytes_per_hour > 0 && var.thresholds.undelivered_events_allowed >= 0
+    condition = (
+      var.thresholds.latency_milliseconds > 0 &&
+      var.thresholds.origin_gigabytes_per_hour > 0 &&
+      var.thresholds.undelivered_events_allowed >= 0
+    )
     error_message = "`thresholds`: latency_milliseconds and origin_gigabytes_per_hour are above 0, undelivered_events_allowed is not negative."
   }
 
@@ -239,7 +255,10 @@ variable "budget" {
   default = null
 
   validation {
-    condition     = var.budget == null || try(var.budget.limit_usd > 0 && length(var.budget.emails) >= 1 && length(var.budget.emails) <= 10, false)
+    condition = (
+      var.budget ==
+      null || try(var.budget.limit_usd > 0 && length(var.budget.emails) >= 1 && length(var.budget.emails) <= 10, false)
+    )
     error_message = "`budget` has a limit_usd above 0 and 1 to 10 emails."
   }
 }
@@ -253,7 +272,11 @@ variable "log_retention_days" {
   nullable    = false
 
   validation {
-    condition     = var.log_retention_days >= 1 && var.log_retention_days <= 3650 && floor(var.log_retention_days) == var.log_retention_days
+    condition = (
+      var.log_retention_days >= 1 &&
+      var.log_retention_days <= 3650 &&
+      floor(var.log_retention_days) == var.log_retention_days
+    )
     error_message = "`log_retention_days` is a whole number from 1 to 3650."
   }
 }

@@ -48,7 +48,9 @@ variable "kms_key_arn" {
   default     = null
 
   validation {
-    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    condition = (
+      var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
+    )
     error_message = "`kms_key_arn` is the ARN of a key (`arn:aws:kms:REGION:ACCOUNT:key/ID`, not of an alias) or null."
   }
 }
@@ -63,7 +65,9 @@ variable "reader_role_arns" {
   nullable    = false
 
   validation {
-    condition     = alltrue([for arn in var.reader_role_arns : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", arn))])
+    condition = (
+      alltrue([for arn in var.reader_role_arns : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", arn))])
+    )
     error_message = "`reader_role_arns` are ARNs of roles: `arn:aws:iam::ACCOUNT:role/NAME`."
   }
 }
