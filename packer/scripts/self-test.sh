@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# Fails the build of an image that would not serve, or that keeps what every instance must have as its own. Owns the
+# promises of an image; changes nothing that it does not put back.
+#
+#   self-test.sh serves      publishes an artifact, starts the origin on it, fetches it, looks at what it may do
+#   self-test.sh sealed      after finish.sh: nothing of the builder is left
+set -euo pipefail
+
+readonly scratch=/var/lib/headwater-self-test
+readonly override=/run/systemd/system/headwater-configure.service.d/self-test.conf
+readonly score_max=2.0
+failures=0
+
+# NAME COMMAND...: goes on after a failure, so that one build shows all of them.
+check() {
+  local name=$1 output
+  shift
+  if output=$("$@" 2>&1); then
+    printf 'ok      %s\n' "$name"
+  else
+    printf 'FAILED  %s\n' "$name"
+    if [ -n "$output" ]; then printf '        %s\n' "${output//$'\n'/$'\n        '}"; fi
+    failures=$((failures + 1))
+  fi
+}
+
+is() {
+  if [ "$1" != "$2" ]; then
+    printf "found '%s', expected '%s'\n" "$1" "$2"
+    return 1
+  fi
+}
+
+is_empty() { is "$1" ""; }
+
+# ---- serves ---------------------------------------------------------------------------------------------------------
+
+# The builder is no instance of a fleet: instead of finding out what to serve, it is told.
+tell_what_to_serve() {
+  install -d -m 0755 "$scratch" "${override%/*}"
+  head -c 9000000 /dev/urandom >"$scratch/image.bin"
+  headwater publish --quiet --store "$scratch/store" self-test 1.0.0 "$scratch/image.bin" --channel stable >/dev/null
+  chmod -R a+rX "$scratch"
+  printf 'HEADWATER_STORE=%s\nHEADWATER_LISTEN=127.0.0.1:8080\nHEADWATER_ADMIN=127.0.0.1:8081\n' "$scratch/store" \
+    >"$scratch/instance.env"
+  printf '[Service]\nExecStart=\nExecStart=/usr/bin/install -m 0640 -g headwater %s /run/headwater/instance.env\n' \
+    "$scratch/instance.env" >"$override"
+  systemctl daemon-reload
+}
+
+remove_traces() {
+  systemctl --quiet stop headwater.service headwater-configure.service 2>/dev/null || true
+  systemctl --quiet reset-failed 'headwater*' 2>/dev/null || true
+  rm -rf "$scratch" "${override%/*}" /run/headwater/instance.env
+  systemctl daemon-reload
+}
+
+main_pid() { systemctl show --property=MainPID --value headwater.service; }
+
+of_process() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$(main_pid)/status"; }
+
+serves_the_artifact() {
+  local wanted found
+  wanted=$(sha256sum <"$scratch/image.bin")
+  found=$(curl --silent --show-error --fail --location http://127.0.0.1:8080/channels/self-test/stable/image.bin | sha256sum)
+  is "$found" "$wanted"
+}
+
+descriptors() { awk '/^Max open files/ { print $4 " " $5 }' "/proc/$(main_pid)/limits"; }
+
+# `→ Overall exposure level for headwater.service: 1.4 OK :-)`
+score() {
+  local score
+  score=$(systemd-analyze security --no-pager headwater.service | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\) .*/\1/p')
+  printf 'headwater.service: %s, at most %s\n' "$score" "$score_max"
+  awk -v score="$score" -v max="$score_max" 'BEGIN { exit !(score != "" && score <= max) }'
+}
+
+# Every line of the file against the kernel. A container has its host's: there only the names are compared.
+kernel_settings() {
+  local key value found bad=0
+  while IFS='= ' read -r key value; do
+    found=$(sysctl --values "$key" 2>/dev/null | tr '\t' ' ') || { echo "$key: unknown to this kernel"; bad=1; continue; }
+    if [ -w /proc/sys/net/core/somaxconn ] && [ "$found" != "$value" ]; then
+      echo "$key: \`$found\`, expected \`$value\`"
+      bad=1
+    fi
+  done < <(grep -v -e '^#' -e '^$' /etc/sysctl.d/60-headwater.conf)
+  return "$bad"
+}
+
+no_upgrade_but_security() {
+  local origins
+  origins=$(apt-config dump Unattended-Upgrade::Origins-Pattern | grep -c '::Origins-Pattern:: ')
+  is "$(apt-config dump Unattended-Upgrade::Origins-Pattern | grep -c 'label=Debian-Security')" "$origins"
+  is "$(apt-config shell v Unattended-Upgrade::Automatic-Reboot)" "v='false'"
+}
+
+says_what_it_is() {
+  local version
+  version=$(sed -n 's/^version=//p' /usr/local/share/headwater/build.txt)
+  headwater --version | grep --quiet --fixed-strings --word-regexp "$version"
+  sha256sum /usr/local/share/headwater/* | grep --quiet "^$(sed -n 's/^sbom_sha256=//p' /usr/local/share/headwater/build.txt) "
+}
+
+serves() {
+  trap remove_traces EXIT
+  tell_what_to_serve
+  check "the origin starts and says that it is ready" systemctl start headwater.service
+  check "it is active" systemctl is-active headwater.service
+  check "it serves what was published, byte by byte" serves_the_artifact
+  check "it is ready for a load balancer" curl --silent --show-error --fail --output /dev/null http://127.0.0.1:8081/readyz
+  check "it runs as its own user" is "$(ps -o user= -p "$(main_pid)")" headwater
+  check "it has no capability" is "$(of_process CapEff) $(of_process CapBnd)" "0000000000000000 0000000000000000"
+  check "it can gain none" is "$(of_process NoNewPrivs)" 1
+  check "its system calls are filtered" is "$(of_process Seccomp)" 2
+  check "it may open 65536 files" is "$(descriptors)" "65536 65536"
+  check "its memory is limited" is "$(systemctl show --property=MemoryMax --value headwater.service | grep -c '^[0-9]')" 1
+  check "it is watched" is "$(systemctl show --property=WatchdogUSec --value headwater.service)" 30s
+  check "it is locked in" score
+  score || true
+  if [ ! -w /proc/sys/net/core/somaxconn ]; then
+    echo "note    /proc/sys is read-only (a container): only the names of kernel settings are compared"
+  fi
+  check "the kernel is set" kernel_settings
+  check "only security updates come by themselves, and no reboot" no_upgrade_but_security
+  check "the units are without fault" systemd-analyze verify /etc/systemd/system/headwater*.service
+  check "the image says what it is" says_what_it_is
+  check "it stops within its time" systemctl stop headwater.service
+  check "it was not killed" is "$(systemctl show --property=Result --value headwater.service)" success
+}
+
+# ---- sealed ---------------------------------------------------------------------------------------------------------
+
+# Of a Debian package, each; /usr/bin/x may be listed as /bin/x (the merge of /usr).
+strange_setuid() {
+  local file
+  find / -xdev -type f -perm /6000 -print | while IFS= read -r file; do
+    dpkg-query --search "$file" >/dev/null 2>&1 || dpkg-query --search "${file#/usr}" >/dev/null 2>&1 || echo "$file"
+  done
+}
+
+# But for folders where everybody may add and nobody remove.
+world_writable() { find / -xdev \( -type f -o -type d ! -perm -1000 \) -perm -0002 -print; }
+
+sealed() {
+  check "no host key of the builder" is_empty "$(find /etc/ssh -name 'ssh_host_*')"
+  check "no machine id of the builder" is_empty "$(cat /etc/machine-id)"
+  check "no way in" is "$(systemctl is-enabled ssh.service 2>/dev/null || true)" masked
+  check "no settings of a person or a builder" is_empty "$(find /etc/headwater /run/headwater -type f ! -name origin.toml)"
+  check "no trace of this test" is_empty "$(find "$scratch" "${override%/*}" 2>/dev/null)"
+  check "no setuid program that is not Debian's" is_empty "$(strange_setuid)"
+  check "nothing that everybody may write" is_empty "$(world_writable)"
+  check "no package lists" is_empty "$(find /var/lib/apt/lists -type f)"
+  check "the block cache is empty" is_empty "$(find /var/cache/headwater -mindepth 1)"
+  check "the origin starts at boot" is "$(systemctl is-enabled headwater.service)" enabled
+}
+
+[ "$(id -u)" -eq 0 ] || { echo "self-test: must run as root" >&2; exit 1; }
+case ${1-} in
+  serves | sealed) "$1" ;;
+  *) echo "self-test.sh serves|sealed" >&2; exit 2 ;;
+esac
+if [ "$failures" -gt 0 ]; then
+  echo "self-test: $failures of the image's promises do not hold"
+  if [ "$1" = serves ]; then journalctl --no-pager --lines=30 --unit='headwater*' || true; fi
+  exit 1
+fi

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# `systemctl stop` with a download under way, and with new requests until the balancer has noticed.
+set -euo pipefail
+# shellcheck source=SCRIPTDIR/lib.sh
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+
+folder=$(mktemp -d)
+slow_download "$folder/large.bin"
+systemctl stop --no-block headwater.service
+until_true "a balancer is told to stop sending" test "$(status "$admin/readyz")" = 503 ||
+  until_true "a balancer is told to stop sending" eval '[ "$(status "$admin/readyz")" = 503 ]'
+is "what it still sends is answered" "$(curl -sSf "$data/artifacts/agent/1.0.0/small.txt")" "a small artifact"
+kill -0 "$download" || fail "the download was over before the drain began"
+download_is_whole "$folder/large.bin"
+until_true "the service stops" eval '[ "$(property ActiveState)" = inactive ]'
+is "how it ended" "$(property Result)" success
+rm -r "$folder"
+systemctl start headwater.service
+ok "drained: 503 for the balancer, new requests answered, the download under way complete, exit code 0"
