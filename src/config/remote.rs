@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::location::{Place, parse_place, read_endpoint, read_region, shown};
 use super::raw::{Setting, Source, Value};
 use super::schema;
-use super::validate::{Reader, expected, read_boolean, text_of};
+use super::validate::{Reader, expected, read_boolean, read_path, text_of};
 use super::{Cache, Cdn, CdnKind, S3Location, StoreLocation};
 
 /// How a bucket is reached: the keys of `[store]` beside its place.
@@ -86,11 +86,8 @@ impl Reader {
         Cache {
             memory_bytes: self.count(&schema::CACHE_MEMORY_BYTES) as u64,
             disk_path: self
-                .take(schema::CACHE_DISK_PATH, |setting| match &setting.value {
-                    Value::Path(path) => Ok(Some(path.clone())),
-                    Value::Text(text) if text.is_empty() => Ok(None),
-                    Value::Text(text) => Ok(Some(PathBuf::from(text))),
-                    other => Err(expected(other, "the path of a directory, as text")),
+                .take(schema::CACHE_DISK_PATH, |setting| {
+                    read_path(setting, "the path of a directory, as text")
                 })
                 .flatten(),
             disk_bytes: self.count(&schema::CACHE_DISK_BYTES) as u64,

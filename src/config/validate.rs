@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::fmt::friendly::SpanParser;
@@ -108,6 +109,11 @@ impl Reader {
             origin_secrets: self
                 .take(schema::ORIGIN_SECRETS, read_secrets)
                 .unwrap_or_default(),
+            origin_secrets_path: self
+                .take(schema::ORIGIN_SECRETS_PATH, |setting| {
+                    read_path(setting, "the path of a file, as text")
+                })
+                .flatten(),
             origin_secret_header: self
                 .take(schema::ORIGIN_SECRET_HEADER, |setting| {
                     read_header(text_of(setting, "the name of a header")?)
@@ -305,6 +311,16 @@ fn read_access_log(setting: &Setting) -> Result<AccessLog, String> {
     let wanted = "\"off\", \"text\" or \"json\"";
     let text = text_of(setting, wanted)?;
     AccessLog::parse(text).ok_or_else(|| format!("is `{text}`; it has to be {wanted}"))
+}
+
+/// A path that may be left out: in a file, `""`.
+pub(super) fn read_path(setting: &Setting, wanted: &str) -> Result<Option<PathBuf>, String> {
+    match &setting.value {
+        Value::Path(path) => Ok(Some(path.clone())),
+        Value::Text(text) if text.is_empty() => Ok(None),
+        Value::Text(text) => Ok(Some(PathBuf::from(text))),
+        other => Err(expected(other, wanted)),
+    }
 }
 
 /// In a variable the secrets are separated by commas.

@@ -27,7 +27,7 @@ cache_policy = \"CachingOptimized\"
 fn with(text: &str, flags: &Flags) -> Result<Settings, Vec<String>> {
     Settings::parse(Path::new("edge.toml"), text, flags).map_err(|error| match &error {
         ConfigError::Invalid { problems } => problems.iter().map(ToString::to_string).collect(),
-        ConfigError::Unreadable { .. } => panic!("{error}"),
+        _ => panic!("{error}"),
     })
 }
 

@@ -71,6 +71,10 @@ mod fleet_report;
 mod s3_cli;
 /// Where credentials come from, and that none is printed.
 mod s3_credentials;
+/// What systemd is told, over a socket like its own.
+mod serve_notify;
+/// Origin secrets in a file, read again at SIGHUP.
+mod serve_secrets;
 
 // The wire: what every answer must be, byte by byte.
 /// R24: the drain.
