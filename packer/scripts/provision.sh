@@ -38,12 +38,18 @@ is_what_it_should_be() {
     refuse "the program says \`$said\`, expected \`headwater ${HEADWATER_VERSION-}\`"
 }
 
+# apt says hundreds of lines, which count only when it fails.
+quietly() {
+  local output
+  output=$("$@" 2>&1) || { printf '%s\n' "$output" >&2; refuse "$* failed"; }
+}
+
 install_packages() {
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
+  quietly apt-get update -qq
   # Debian's images are some weeks old; what is current today is what is tested and shipped.
-  apt-get upgrade -qq -y -o Dpkg::Use-Pty=0
-  apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "${packages[@]}"
+  quietly apt-get upgrade -qq -y
+  quietly apt-get install -qq -y --no-install-recommends "${packages[@]}"
 }
 
 # A file that is what it should be is left alone.

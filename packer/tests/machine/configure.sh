@@ -9,7 +9,7 @@ refuses() {
   local since
   since=$(now)
   ! boot_with "$1" 2>/dev/null || fail "the origin starts with user data '$1'"
-  until_true "the log says: $2" grep --quiet --fixed-strings -- "$2" <(said_since "$since" headwater-configure.service)
+  logs "$since" headwater-configure.service "$2"
   is "the origin with wrong user data" "$(property ActiveState)" inactive
   ok "refused: $2"
 }

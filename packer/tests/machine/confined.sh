@@ -21,9 +21,11 @@ if chmod u+s /var/cache/headwater/file 2>/dev/null; then echo "made a setuid fil
 if cat /etc/shadow >/dev/null 2>&1; then echo "read the passwords"; fi
 if [ -d /proc/1 ]; then echo "saw another process"; fi
 if ls /home/* >/dev/null 2>&1; then echo "looked into a home"; fi
-cp /usr/bin/true /var/cache/headwater/program
-if /var/cache/headwater/program 2>/dev/null; then echo "ran what it wrote"; fi
-rm /var/cache/headwater/program
+for folder in /var/cache/headwater /tmp /var/tmp /dev/shm; do
+  cp /usr/bin/true "$folder/program" || echo "read nothing it could copy"
+  if "$folder/program" 2>/dev/null; then echo "ran what it wrote to $folder"; fi
+  rm "$folder/program"
+done
 echo "the end"
 END
 chmod 0644 "$probe"
@@ -43,8 +45,8 @@ END
 systemctl daemon-reload
 since=$(now)
 systemctl start headwater-probe.service
-until_true "the probe has ended" grep --quiet '^the end$' <(said_since "$since" headwater-probe.service)
-found=$(said_since "$since" headwater-probe.service | grep --extended-regexp \
+logs "$since" headwater-probe.service "the end"
+found=$(journalctl --no-pager --output=cat --since="$since" --unit=headwater-probe.service | grep --extended-regexp \
   '^(wrote|changed|mounted|made|read|saw|looked|ran) ?' || true)
 is "what a shell with the unit's properties can do" "$found" "wrote to its cache"
 is "what it wrote there is the origin's" "$(stat --format '%U' /var/cache/headwater/file)" headwater

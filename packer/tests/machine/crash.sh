@@ -7,7 +7,7 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 before=$(property MainPID)
 restarts=$(property NRestarts)
 kill -KILL "$before"
-until_true "systemd has started it again" eval '[ "$(property NRestarts)" -gt "$restarts" ]'
+becomes "the count of restarts" "$((restarts + 1))" property NRestarts
 until_true "it is active again" systemctl --quiet is-active headwater.service
 until_true "it is ready again" is_ready
 [ "$(property MainPID)" != "$before" ] || fail "the process is the one that was killed"

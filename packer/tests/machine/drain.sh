@@ -7,12 +7,11 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 folder=$(mktemp -d)
 slow_download "$folder/large.bin"
 systemctl stop --no-block headwater.service
-until_true "a balancer is told to stop sending" test "$(status "$admin/readyz")" = 503 ||
-  until_true "a balancer is told to stop sending" eval '[ "$(status "$admin/readyz")" = 503 ]'
+becomes "what a balancer is told" 503 status "$admin/readyz"
 is "what it still sends is answered" "$(curl -sSf "$data/artifacts/agent/1.0.0/small.txt")" "a small artifact"
 kill -0 "$download" || fail "the download was over before the drain began"
 download_is_whole "$folder/large.bin"
-until_true "the service stops" eval '[ "$(property ActiveState)" = inactive ]'
+becomes "the service" inactive property ActiveState
 is "how it ended" "$(property Result)" success
 rm -r "$folder"
 systemctl start headwater.service

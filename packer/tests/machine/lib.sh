@@ -27,12 +27,30 @@ until_true() {
   done
 }
 
+# DESCRIPTION WANTED COMMAND...: until what it prints is that.
+becomes() {
+  local what=$1 wanted=$2 deadline=$((SECONDS + patience)) found
+  shift 2
+  until found=$("$@" 2>/dev/null || true) && [ "$found" = "$wanted" ]; do
+    [ "$SECONDS" -lt "$deadline" ] || fail "$what: '$wanted' expected within $patience s, last '$found'"
+    sleep 0.2
+  done
+}
+
+# SINCE UNIT TEXT: until the unit's log says so.
+logs() {
+  local deadline=$((SECONDS + patience))
+  until journalctl --no-pager --output=cat --since="$1" --unit="$2" | grep --quiet --fixed-strings -- "$3"; do
+    [ "$SECONDS" -lt "$deadline" ] || fail "the log of $2 does not say within $patience s: $3"
+    sleep 0.2
+  done
+}
+
 control() { curl --silent --show-error --fail --request PUT --data-binary "${2-}" "$AWS/control/$1"; }
 calls() { curl --silent --show-error --fail "$AWS/control/calls"; }
 status() { curl --silent --output /dev/null --write-out '%{http_code}' "$@" || true; }
 property() { systemctl show --property="$1" --value "${2-headwater.service}"; }
 is_ready() { [ "$(status "$admin/readyz")" = 200 ]; }
-said_since() { journalctl --no-pager --output=cat --since="$1" --unit="$2"; }
 now() { date '+%Y-%m-%d %H:%M:%S'; }
 
 # What the instance finds at its next boot, and that boot.

@@ -4,6 +4,8 @@ set -euo pipefail
 # shellcheck source=SCRIPTDIR/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
+told() { calls | grep --quiet "\"$1\""; }
+
 control target-lifecycle-state InService
 boot_with "HEADWATER_STORE=$store
 HEADWATER_ASG=fleet
@@ -12,19 +14,19 @@ systemctl start headwater-lifecycle.service
 until_true "the origin is ready" is_ready
 folder=$(mktemp -d)
 slow_download "$folder/large.bin"
-is "in service, it only looks" "$(systemctl is-active headwater-lifecycle.service) $(calls | grep -c Lifecycle)" "active 0"
+is "in service, it only looks" "$(systemctl is-active headwater-lifecycle.service) $(calls | grep -c Lifecycle || true)" "active 0"
 
 control target-lifecycle-state Terminated
-until_true "the origin drains" eval '[ "$(property ActiveState)" = deactivating ]'
-until_true "the group is told to wait" eval 'calls | grep --quiet RecordLifecycleActionHeartbeat'
-is "and not to go on" "$(calls | grep -c CompleteLifecycleAction || true)" 0
+becomes "the origin" deactivating property ActiveState
+until_true "the group is told to wait" told RecordLifecycleActionHeartbeat
+! told CompleteLifecycleAction || fail "the group is told to go on before the drain is over"
 kill -0 "$download" || fail "the download was over before the drain began"
 download_is_whole "$folder/large.bin"
-until_true "the group may go on" eval 'calls | grep --quiet CompleteLifecycleAction'
+until_true "the group may go on" told CompleteLifecycleAction
 is "the origin" "$(property ActiveState) $(property Result)" "inactive success"
 is "what the group was told" "$(calls | grep CompleteLifecycleAction | jq --compact-output --sort-keys .)" \
   '{"AutoScalingGroupName":"fleet","InstanceId":"i-0123456789abcdef0","LifecycleActionResult":"CONTINUE","LifecycleHookName":"drain","Version":"2011-01-01","action":"CompleteLifecycleAction","region":"eu-central-1"}'
-until_true "its work is done" eval '[ "$(property ActiveState headwater-lifecycle.service)" = inactive ]'
+becomes "the lifecycle service" inactive property ActiveState headwater-lifecycle.service
 is "and well" "$(property Result headwater-lifecycle.service)" success
 control target-lifecycle-state
 rm -r "$folder"

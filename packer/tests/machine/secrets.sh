@@ -15,7 +15,7 @@ control secret
 since=$(now)
 boot_with "HEADWATER_STORE=$store
 HEADWATER_SECRET_ARN=$arn" 2>/dev/null || true
-until_true "the log says why" eval 'said_since "$since" headwater-secrets.service | grep --quiet "Secrets Manager does not give $arn"'
+logs "$since" headwater-secrets.service "Secrets Manager does not give $arn"
 is "without its secret the origin serves nobody" "$(status "$data/artifacts/agent/1.0.0/small.txt")" 000
 ok "no secret to be had: the origin waits, and is not open meanwhile"
 
@@ -33,11 +33,11 @@ is "health checks need none" "$(status "$admin/readyz") $(status "$data/healthz"
 before=$(property MainPID)
 control secret "{\"current\": \"$second\", \"previous\": \"$first\"}"
 systemctl start headwater-secrets.service
-until_true "the new one is accepted" eval '[ "$(with "$second")" = 200 ]'
+becomes "with the new one" 200 with "$second"
 is "the old one still" "$(with "$first")" 200
 control secret "{\"current\": \"$second\", \"previous\": \"\"}"
 systemctl start headwater-secrets.service
-until_true "the old one is refused" eval '[ "$(with "$first")" = 403 ]'
+becomes "with the old one" 403 with "$first"
 is "by the same process" "$(property MainPID)" "$before"
 control secret
 systemctl start headwater-secrets.service 2>/dev/null && fail "a secret that is gone is no failure"

@@ -16,9 +16,10 @@ since=$(now)
 sleep 15
 is "it is the same process" "$(property MainPID)" "$before"
 kill -STOP "$before"
-until_true "systemd noticed" grep --quiet 'Watchdog timeout' <(said_since "$since" headwater.service) ||
-  until_true "systemd noticed" eval 'said_since "$since" headwater.service | grep --quiet "Watchdog timeout"'
-until_true "another process serves" eval '[ "$(property MainPID)" != "$before" ] && is_ready'
+logs "$since" headwater.service "Watchdog timeout"
+becomes "the service" running property SubState
+until_true "another process serves" is_ready
+[ "$(property MainPID)" != "$before" ] || fail "the process is the one that was stopped"
 rm -r "${shorter%/*}"
 systemctl daemon-reload
 systemctl restart headwater.service

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Checks the template of the image, then runs its steps on a throw-away Debian 12 with a real systemd and looks at what
+# they made: see machine/. Owns the surroundings of that machine (an AWS that is none); never touches AWS.
+#
+#   packer/tests/image.sh FOLDER      packer/build's folder; any with a `headwater` that runs on Debian 12 will do
+#
+# HEADWATER_TOOLS names the folder with packer/packer_check.py and packer/nspawn.sh (default ../shared/tools). Needs root
+# or sudo, and the packages of tests/setup/packages.txt; ports 2222, 8080 and 8081 of loopback must be free.
+set -euo pipefail
+
+say() { printf '%s\n' "$*"; }
+refuse() { printf 'packer/tests/image.sh: %s\n' "$*" >&2; exit 1; }
+
+image=$(realpath "${1:?packer/tests/image.sh FOLDER}")
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+readonly tools=${HEADWATER_TOOLS:-../shared/tools}/packer
+readonly target=${CARGO_TARGET_DIR:-$PWD/target}
+readonly scratch=$target/image-test
+readonly python=$target/python
+export CHECKPOINT_DISABLE=1 PACKER_CACHE_DIR=$scratch/packer_cache
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
+
+# ---- the template ---------------------------------------------------------------------------------------------------
+
+# What is tested is what is built: the steps stand in both templates, letter by letter, and twice in the test's.
+steps_are_the_same() {
+  local steps
+  steps=$(sed -n '/^  # begin: the steps$/,/^  # end: the steps$/p' packer/headwater.pkr.hcl)
+  [ -n "$steps" ] || refuse "packer/headwater.pkr.hcl has no steps between its marks"
+  diff <(printf '%s\n%s\n' "$steps" "$steps") \
+    <(sed -n '/^  # begin: the steps$/,/^  # end: the steps$/p' packer/tests/nspawn.pkr.hcl) ||
+    refuse "the steps of packer/tests/nspawn.pkr.hcl are not those of packer/headwater.pkr.hcl"
+  say "ok      the test runs the steps of the image"
+}
+
+check_template() {
+  local folder
+  for folder in packer packer/tests; do
+    packer fmt -check "$folder" || refuse "\`packer fmt $folder\` changes the files above"
+  done
+  if [ -f "$tools/packer_check.py" ]; then
+    PYTHONPATH=$python python3 "$tools/packer_check.py" packer "$tools/spec.json"
+  else
+    # Debian's packer is older than the plugin: only the test's template has nothing that is new to it.
+    say "note    no packer_check.py in $tools: the arguments of amazon-ebs are not checked"
+  fi
+  rm -f "$scratch/key" "$scratch/key.pub"
+  ssh-keygen -q -t ed25519 -N '' -f "$scratch/key"
+  packer validate -var "ssh_key=$scratch/key" -var 'image_dirs={"test": "none"}' -var config_file=none \
+    -var version=0.0.0 -var commit=none -var sbom_sha256=none -var aws=none -var s3=none packer/tests/nspawn.pkr.hcl
+  say "ok      the templates are valid"
+}
+
+# ---- the machine ----------------------------------------------------------------------------------------------------
+
+can_boot() {
+  local command port
+  [ -x "$tools/nspawn.sh" ] || refuse "no nspawn.sh in $tools; name the folder above it with HEADWATER_TOOLS"
+  for command in debootstrap systemd-nspawn packer ssh-keygen; do
+    command -v "$command" >/dev/null || [ -x "/usr/sbin/$command" ] ||
+      refuse "$command is missing; \`tests/run setup\` installs it"
+  done
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || refuse "booting a machine needs root: run as root, or install sudo"
+    sudo --non-interactive true 2>/dev/null || refuse "booting a machine needs root: sudo asks for a password here"
+  fi
+  "${as_root[@]}" unshare --mount --uts --ipc --pid --fork mount -t tmpfs none /mnt 2>/dev/null ||
+    refuse "this container may not mount or make namespaces; booting a machine needs CAP_SYS_ADMIN (privileged)"
+  for port in 2222 8080 8081; do
+    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+      refuse "port $port of loopback is in use; the machine shares the network of this one"
+    fi
+  done
+}
+
+# packer uploads the whole folder; a target/debug has gigabytes beside the program.
+stage_program() {
+  rm -rf "$scratch/program"
+  mkdir -p "$scratch/program"
+  [ -x "$image/headwater" ] || refuse "no program $image/headwater"
+  sbom=$(find "$image" -maxdepth 1 -name '*.cdx.json' | head -1)
+  if [ -n "$sbom" ]; then
+    cp -r "$image/." "$scratch/program"
+  else
+    say "note    $image has no SBOM (*.cdx.json), so it is not packer/build's: its program alone is tested"
+    cp "$image/headwater" "$scratch/program/"
+    sbom=$scratch/program/test.cdx.json
+    sha256sum "$image/headwater" >"$sbom"
+  fi
+}
+
+# COMMAND...: a server that prints `listening on URL` first and ends when this script does.
+start() {
+  local pipe=$scratch/$1.out
+  shift
+  rm -f "$pipe"
+  mkfifo "$pipe"
+  # Its input stays open as long as this script lives, and tells it the end.
+  "$@" <"$scratch/alive" >"$pipe" 2>"$pipe.err" 9>&- &
+  read -r _ _ url <"$pipe" || refuse "$* does not start: $(cat "$pipe.err")"
+}
+
+surround() {
+  rm -f "$scratch/alive"
+  mkfifo "$scratch/alive"
+  exec 9<>"$scratch/alive"
+  start aws python3 packer/tests/fake_aws.py
+  aws=$url
+  start s3 env "PYTHONPATH=$python" python3 tests/setup/serve_moto.py
+  s3=$url
+}
+
+boot() {
+  local variables=(
+    "config_file=$PWD/config/production.toml"
+    "image_dirs={\"test\": \"$scratch/program\"}"
+    "version=$("$image/headwater" --version | cut -d' ' -f2)"
+    "commit=$(git rev-parse HEAD)"
+    "sbom_sha256=$(sha256sum <"$sbom" | cut -d' ' -f1)"
+    "aws=$aws"
+    "s3=$s3"
+  )
+  # The system that every machine begins as is downloaded once.
+  "${as_root[@]}" env "PATH=$PATH:/usr/sbin:/sbin" "ROOT_CACHE=${ROOT_CACHE:-$scratch/minbase.tar}" \
+    CHECKPOINT_DISABLE=1 "PACKER_CACHE_DIR=$PACKER_CACHE_DIR" "${variables[@]/#/PKR_VAR_}" \
+    "$tools/nspawn.sh" packer/tests/nspawn.pkr.hcl
+}
+
+mkdir -p "$scratch"
+steps_are_the_same
+check_template
+can_boot
+stage_program
+surround
+boot
