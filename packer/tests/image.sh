@@ -4,7 +4,7 @@
 #
 #   packer/tests/image.sh FOLDER      packer/build's folder; any with a `headwater` that runs on Debian 12 will do
 #
-# HEADWATER_TOOLS names the folder with packer/packer_check.py and packer/nspawn.sh (default ../shared/tools). Needs root
+# HEADWATER_PACKER_TOOLS names the folder of packer_check.py and nspawn.sh (default ../shared/tools/packer). Needs root
 # or sudo, and the packages of tests/setup/packages.txt; ports 2222, 8080 and 8081 of loopback must be free.
 set -euo pipefail
 
@@ -13,7 +13,7 @@ refuse() { printf 'packer/tests/image.sh: %s\n' "$*" >&2; exit 1; }
 
 image=$(realpath "${1:?packer/tests/image.sh FOLDER}")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-readonly tools=${HEADWATER_TOOLS:-../shared/tools}/packer
+readonly tools=${HEADWATER_PACKER_TOOLS:-../shared/tools/packer}
 readonly target=${CARGO_TARGET_DIR:-$PWD/target}
 readonly scratch=$target/image-test
 readonly python=$target/python
@@ -57,7 +57,7 @@ check_template() {
 
 can_boot() {
   local command port
-  [ -x "$tools/nspawn.sh" ] || refuse "no nspawn.sh in $tools; name the folder above it with HEADWATER_TOOLS"
+  [ -x "$tools/nspawn.sh" ] || refuse "no nspawn.sh in $tools; name its folder with HEADWATER_PACKER_TOOLS"
   for command in debootstrap systemd-nspawn packer ssh-keygen; do
     command -v "$command" >/dev/null || [ -x "/usr/sbin/$command" ] ||
       refuse "$command is missing; \`tests/run setup\` installs it"

@@ -29,6 +29,8 @@ chmod -R a+rX /var/lib/headwater-test
 rm /var/lib/headwater-test/large.bin
 
 export AWS S3
+control user-data "HEADWATER_STORE=$store"
+systemctl start headwater.service
 for check in configure serves confined drain crash watchdog secrets lifecycle bucket; do
   printf '\n== %s\n' "$check"
   bash "./$check.sh"
