@@ -358,13 +358,36 @@ fn count_problems(count: usize) -> String {
 pub struct Problem {
     source: Source,
     what: String,
+    kind: ProblemKind,
+}
+
+/// Whose problem it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ProblemKind {
+    /// That of whoever wrote it.
+    Fault,
+    /// A file leaves a key to the environment or a flag on purpose, and neither sets it.
+    LeftOpen,
 }
 
 impl Problem {
     /// A problem of a setting that was written there.
     #[must_use]
     pub fn new(source: Source, what: String) -> Self {
-        Self { source, what }
+        let kind = ProblemKind::Fault;
+        Self { source, what, kind }
+    }
+
+    /// A key that a file leaves to the environment or a flag, and that neither sets.
+    fn left_open(source: Source, what: String) -> Self {
+        let kind = ProblemKind::LeftOpen;
+        Self { source, what, kind }
+    }
+
+    /// Whether the file is right, and only not enough by itself.
+    #[must_use]
+    pub fn is_left_open(&self) -> bool {
+        self.kind == ProblemKind::LeftOpen
     }
 
     /// Where it was written; problems are told in this order.

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::location::{Place, parse_place, read_endpoint, read_region, shown};
+use super::location::{Place, STORE_FORMS, parse_place, read_endpoint, read_region, shown};
 use super::raw::{Setting, Source, Value};
 use super::schema;
 use super::validate::{Reader, expected, read_boolean, read_path, text_of};
@@ -57,6 +57,8 @@ impl Reader {
     }
 
     pub(super) fn store(&mut self, access: &Access) -> StoreLocation {
+        let way_out = format!("HEADWATER_STORE or --store has to name {STORE_FORMS}");
+        self.refuse_left_open(schema::STORE_PATH, &way_out);
         let place = self.take(schema::STORE_PATH, |setting| match &setting.value {
             Value::Path(path) => match path.to_str() {
                 Some(text) => parse_place(text),

@@ -76,6 +76,21 @@ impl Reader {
         }
     }
 
+    /// Notes a key that its file leaves open (`""`) and that nobody has set since, and reads it as its default.
+    pub(super) fn refuse_left_open(&mut self, key: &'static str, way_out: &str) {
+        let is_open = |setting: &&Setting| {
+            matches!(setting.source, Source::File(..))
+                && matches!(&setting.value, Value::Text(text) if text.is_empty())
+        };
+        if let Some(setting) = self.settings.get(key).filter(is_open) {
+            let what = format!("`{key}` is left open; {way_out}");
+            let problem = Problem::left_open(setting.source.clone(), what);
+            self.problems.push(problem);
+            self.refused.insert(key);
+            self.settings.remove(key);
+        }
+    }
+
     pub(super) fn count(&mut self, rule: &Count) -> usize {
         self.take(rule.key, |setting| read_count(setting, rule))
             .unwrap_or(rule.default)

@@ -63,6 +63,8 @@ mod cli_simulate;
 mod cli_streams;
 /// `config/origin.toml` against the schema.
 mod config_file;
+/// Every file under `config/` is read by something, and holds no secret; what the image runs.
+mod config_folder;
 /// Precedence, limits at the edge and one past it, problems, secrets.
 mod config_values;
 /// The report of a simulation in a real browser, on a desk and on a phone.

@@ -30,7 +30,8 @@ impl Guarded {
         let file = folder.path().join("secrets");
         fs::write(&file, format!("# The edge's.\n\n  {OLD}  \n")).unwrap();
         let origin = Setup::new().config(&format!(
-            "[server]\norigin_secrets = [\"{SETTING}\"]\norigin_secrets_path = {file:?}\n"
+            "[server]\norigin_secrets = [\"{SETTING}\"]\norigin_secrets_path = '{}'\n",
+            file.display()
         ));
         Self {
             origin: origin.start(),
