@@ -59,7 +59,7 @@ build {
 
   # What was built from what, for whoever rolls it out: terraform's ami_id comes from here.
   post-processor "manifest" {
-    output     = "target/image/manifest.json"
+    output     = "target/ami.json"
     strip_path = true
     custom_data = {
       version     = var.version

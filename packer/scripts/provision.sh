@@ -29,8 +29,8 @@ is_what_it_should_be() {
     refuse "the commit is \`${HEADWATER_COMMIT-}\`, not 40 hexadecimal digits: build with packer/ami, or -var commit=..."
   [[ ${HEADWATER_SBOM_SHA256-} =~ ^[0-9a-f]{64}$ ]] ||
     refuse "the SBOM's digest is \`${HEADWATER_SBOM_SHA256-}\`, not 64 hexadecimal digits: build with packer/ami, or -var"
-  sha256sum "$from"/program/* | grep --quiet "^$HEADWATER_SBOM_SHA256 " ||
-    refuse "no file beside the program has the SBOM's digest $HEADWATER_SBOM_SHA256"
+  [ "$(sha256sum <"$from/program/headwater.cdx.json")" = "$HEADWATER_SBOM_SHA256  -" ] ||
+    refuse "headwater.cdx.json beside the program has not the SBOM's digest $HEADWATER_SBOM_SHA256"
   said=$("$from/program/headwater" --version) ||
     refuse "the program does not run here; it must be built for $(uname --machine) and Debian 12"
   # It may say more than its version, such as its commit.
@@ -74,8 +74,7 @@ place_program() {
   place 0755 "$from/program/headwater" /usr/local/bin/headwater
   while IFS= read -r file; do
     place 0644 "$from/program/$file" "$share/$file"
-  done < <(cd "$from/program" && find . -type f ! -name headwater ! -name '*.debug' ! -name manifest.json -printf '%P\n' |
-    sort)
+  done < <(cd "$from/program" && find . -type f ! -name headwater ! -name '*.debug' -printf '%P\n' | sort)
   printf 'version=%s\ncommit=%s\nsbom_sha256=%s\n' "$HEADWATER_VERSION" "$HEADWATER_COMMIT" "$HEADWATER_SBOM_SHA256" \
     >"$from/build.txt"
   place 0644 "$from/build.txt" "$share/build.txt"

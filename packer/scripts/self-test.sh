@@ -107,10 +107,9 @@ no_upgrade_but_security() {
 }
 
 says_what_it_is() {
-  local version
-  version=$(sed -n 's/^version=//p' /usr/local/share/headwater/build.txt)
-  headwater --version | grep --quiet --fixed-strings --word-regexp "$version"
-  sha256sum /usr/local/share/headwater/* | grep --quiet "^$(sed -n 's/^sbom_sha256=//p' /usr/local/share/headwater/build.txt) "
+  local share=/usr/local/share/headwater
+  is "$(headwater --version | cut -d' ' -f1,2)" "headwater $(sed -n 's/^version=//p' "$share/build.txt")"
+  is "$(sha256sum <"$share/headwater.cdx.json")" "$(sed -n 's/^sbom_sha256=//p' "$share/build.txt")  -"
 }
 
 serves() {

@@ -80,14 +80,12 @@ stage_program() {
   rm -rf "$scratch/program"
   mkdir -p "$scratch/program"
   [ -x "$image/headwater" ] || refuse "no program $image/headwater"
-  sbom=$(find "$image" -maxdepth 1 -name '*.cdx.json' | head -1)
-  if [ -n "$sbom" ]; then
+  if [ -f "$image/headwater.cdx.json" ]; then
     cp -r "$image/." "$scratch/program"
   else
-    say "note    $image has no SBOM (*.cdx.json), so it is not packer/build's: its program alone is tested"
+    say "note    $image has no SBOM, so it is not packer/build's: its program alone is tested"
     cp "$image/headwater" "$scratch/program/"
-    sbom=$scratch/program/test.cdx.json
-    sha256sum "$image/headwater" >"$sbom"
+    echo '{}' >"$scratch/program/headwater.cdx.json"
   fi
 }
 
@@ -118,7 +116,7 @@ boot() {
     "image_dirs={\"test\": \"$scratch/program\"}"
     "version=$("$image/headwater" --version | cut -d' ' -f2)"
     "commit=$(git rev-parse HEAD)"
-    "sbom_sha256=$(sha256sum <"$sbom" | cut -d' ' -f1)"
+    "sbom_sha256=$(sha256sum <"$scratch/program/headwater.cdx.json" | cut -d' ' -f1)"
     "aws=$aws"
     "s3=$s3"
   )

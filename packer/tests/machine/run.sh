@@ -31,7 +31,7 @@ rm /var/lib/headwater-test/large.bin
 export AWS S3
 control user-data "HEADWATER_STORE=$store"
 systemctl start headwater.service
-for check in configure serves confined drain crash watchdog secrets lifecycle bucket; do
+for check in configure cache serves confined drain crash watchdog secrets lifecycle bucket; do
   printf '\n== %s\n' "$check"
   bash "./$check.sh"
 done

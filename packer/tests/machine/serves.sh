@@ -5,6 +5,7 @@ set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 is "the service" "$(systemctl is-active headwater.service)" active
+systemctl reload headwater.service || fail "it cannot be told to read its secrets again"
 is "it says READY=1 itself" "$(property Type) $(property NotifyAccess)" "notify main"
 until_true "the origin is ready" is_ready
 is "an artifact" "$(curl -sSf "$data/artifacts/agent/1.0.0/large.bin" | sha256sum)" \
