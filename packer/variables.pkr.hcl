@@ -81,7 +81,7 @@ variable "subnet_id" {
 
 variable "ssh_interface" {
   type        = string
-  description = "How packer reaches the builder: private_ip, or public_ip with a port open to packer's own address only."
+  description = "How packer reaches the builder: private_ip, or public_ip with a port for packer's own address only."
   default     = "private_ip"
 
   validation {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Takes away what every instance must have as its own, and what only the build needed. Owns what must not be in an image;
-# self-test.sh looks afterwards whether it is gone. Twice does the same as once.
+# Takes away what every instance must have as its own, and what only the build needed. Owns what must not be in an
+# image; self-test.sh looks afterwards whether it is gone. Twice does the same as once.
 set -euo pipefail
 
 [ "$(id -u)" -eq 0 ] || { echo "finish: must run as root" >&2; exit 1; }
@@ -25,6 +25,8 @@ journalctl --quiet --rotate && journalctl --quiet --vacuum-time=1s
 rm -rf /var/log/journal/* /var/cache/headwater/* /run/headwater/*
 find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'headwater-image' ! -name 'script_*' ! -name 'systemd-private-*' \
   ! -name '.*-unix' -exec rm -rf {} +
-rm -f "$(getent passwd root | cut -d: -f6)/.bash_history" "$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)/.bash_history"
+for user in root "${SUDO_USER:-root}"; do
+  rm -f "$(getent passwd "$user" | cut -d: -f6)/.bash_history"
+done
 # Freed blocks would be in the snapshot, which is paid by the byte; a container's file system cannot.
 fstrim --quiet-unsupported / 2>/dev/null || true

@@ -26,9 +26,9 @@ readonly packages=(
 is_what_it_should_be() {
   local said
   [[ ${HEADWATER_COMMIT-} =~ ^[0-9a-f]{40}$ ]] ||
-    refuse "the commit is \`${HEADWATER_COMMIT-}\`, not 40 hexadecimal digits: build with packer/ami, or -var commit=..."
+    refuse "the commit is \`${HEADWATER_COMMIT-}\`, not 40 hexadecimal digits: build with packer/ami"
   [[ ${HEADWATER_SBOM_SHA256-} =~ ^[0-9a-f]{64}$ ]] ||
-    refuse "the SBOM's digest is \`${HEADWATER_SBOM_SHA256-}\`, not 64 hexadecimal digits: build with packer/ami, or -var"
+    refuse "the SBOM's digest is \`${HEADWATER_SBOM_SHA256-}\`, not 64 hexadecimal digits: build with packer/ami"
   [ "$(sha256sum <"$from/program/headwater.cdx.json")" = "$HEADWATER_SBOM_SHA256  -" ] ||
     refuse "headwater.cdx.json beside the program has not the SBOM's digest $HEADWATER_SBOM_SHA256"
   said=$("$from/program/headwater" --version) ||

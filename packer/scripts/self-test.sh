@@ -55,14 +55,18 @@ remove_traces() {
   systemctl daemon-reload
 }
 
-main_pid() { systemctl show --property=MainPID --value headwater.service; }
+property() { systemctl show --property="$1" --value headwater.service; }
+
+main_pid() { property MainPID; }
 
 of_process() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$(main_pid)/status"; }
+
+fetch() { curl --silent --show-error --fail --location "$1"; }
 
 serves_the_artifact() {
   local wanted found
   wanted=$(sha256sum <"$scratch/image.bin")
-  found=$(curl --silent --show-error --fail --location http://127.0.0.1:8080/channels/self-test/stable/image.bin | sha256sum)
+  found=$(fetch http://127.0.0.1:8080/channels/self-test/stable/image.bin | sha256sum)
   is "$found" "$wanted"
 }
 
@@ -81,7 +85,8 @@ may_open_files() {
 # `→ Overall exposure level for headwater.service: 1.4 OK :-)`
 score() {
   local score
-  score=$(systemd-analyze security --no-pager headwater.service | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\) .*/\1/p')
+  score=$(systemd-analyze security --no-pager headwater.service |
+    sed -n 's/.*exposure level for [^:]*: \([0-9.]*\) .*/\1/p')
   printf 'headwater.service: %s, at most %s\n' "$score" "$score_max"
   awk -v score="$score" -v max="$score_max" 'BEGIN { exit !(score != "" && score <= max) }'
 }
@@ -90,7 +95,11 @@ score() {
 kernel_settings() {
   local key value found bad=0
   while IFS='= ' read -r key value; do
-    found=$(sysctl --values "$key" 2>/dev/null | tr '\t' ' ') || { echo "$key: unknown to this kernel"; bad=1; continue; }
+    if ! found=$(sysctl --values "$key" 2>/dev/null | tr '\t' ' '); then
+      echo "$key: unknown to this kernel"
+      bad=1
+      continue
+    fi
     if [ -w /proc/sys/net/core/somaxconn ] && [ "$found" != "$value" ]; then
       echo "$key: \`$found\`, expected \`$value\`"
       bad=1
@@ -118,14 +127,14 @@ serves() {
   check "the origin starts and says that it is ready" systemctl start headwater.service
   check "it is active" systemctl is-active headwater.service
   check "it serves what was published, byte by byte" serves_the_artifact
-  check "it is ready for a load balancer" curl --silent --show-error --fail --output /dev/null http://127.0.0.1:8081/readyz
+  check "it is ready for a load balancer" fetch http://127.0.0.1:8081/readyz
   check "it runs as its own user" is "$(ps -o user= -p "$(main_pid)")" headwater
   check "it has no capability" is "$(of_process CapEff) $(of_process CapBnd)" "0000000000000000 0000000000000000"
   check "it can gain none" is "$(of_process NoNewPrivs)" 1
   check "its system calls are filtered" is "$(of_process Seccomp)" 2
   check "it may open as many files as it serves connections" may_open_files
-  check "its memory is limited" is "$(systemctl show --property=MemoryMax --value headwater.service | grep -c '^[0-9]')" 1
-  check "it is watched" is "$(systemctl show --property=WatchdogUSec --value headwater.service)" 30s
+  check "its memory is limited" is "$(property MemoryMax | grep -c '^[0-9]')" 1
+  check "it is watched" is "$(property WatchdogUSec)" 30s
   check "it is locked in" score
   score || true
   if [ ! -w /proc/sys/net/core/somaxconn ]; then
@@ -136,7 +145,7 @@ serves() {
   check "the units are without fault" systemd-analyze verify /etc/systemd/system/headwater*.service
   check "the image says what it is" says_what_it_is
   check "it stops within its time" systemctl stop headwater.service
-  check "it was not killed" is "$(systemctl show --property=Result --value headwater.service)" success
+  check "it was not killed" is "$(property Result)" success
 }
 
 # ---- sealed ---------------------------------------------------------------------------------------------------------
@@ -156,7 +165,7 @@ sealed() {
   check "no host key of the builder" is_empty "$(find /etc/ssh -name 'ssh_host_*')"
   check "no machine id of the builder" is_empty "$(cat /etc/machine-id)"
   check "no way in" is "$(systemctl is-enabled ssh.service 2>/dev/null || true)" masked
-  check "no settings of a person or a builder" is_empty "$(find /etc/headwater /run/headwater -type f ! -name origin.toml)"
+  check "no settings of a builder" is_empty "$(find /etc/headwater /run/headwater -type f ! -name origin.toml)"
   check "no trace of this test" is_empty "$(find "$scratch" "${override%/*}" 2>/dev/null)"
   check "no setuid program that is not Debian's" is_empty "$(strange_setuid)"
   check "nothing that everybody may write" is_empty "$(world_writable)"

@@ -88,9 +88,11 @@ def verify(request, body):
 class Instance(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def answer(self, status, text=""):
+    def answer(self, status, text="", fields=()):
         body = text.encode()
         self.send_response(status)
+        for name, value in fields:
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -104,7 +106,9 @@ class Instance(BaseHTTPRequestHandler):
             # IMDSv2 refuses one without a lifetime, and one that came through a proxy.
             seconds = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
             asked_well = seconds.isdigit() and 1 <= int(seconds) <= 21600 and "X-Forwarded-For" not in self.headers
-            return self.answer(200, TOKEN) if asked_well else self.answer(400)
+            if not asked_well:
+                return self.answer(400)
+            return self.answer(200, TOKEN, [("X-aws-ec2-metadata-token-ttl-seconds", seconds)])
         with turn:
             name = self.path.removeprefix("/control/")
             if body:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Which disk becomes the block cache, and how it is formatted. A container has no disks: they are files, described as the
-# kernel describes disks, and only `mount` is somebody else's.
+# Which disk becomes the block cache, and how it is formatted. A container has no disks: they are files, described as
+# the kernel describes disks, and only `mount` is somebody else's.
 set -euo pipefail
 # shellcheck source=SCRIPTDIR/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"

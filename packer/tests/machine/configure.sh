@@ -17,15 +17,15 @@ refuses() {
 setting() { sed -n "s/^$1=//p" /run/headwater/instance.env; }
 
 control tags
-refuses "" "nothing says what to serve: set HEADWATER_STORE=s3://BUCKET[/PREFIX] in user data, or the tag headwater-store"
+refuses "" "nothing says what to serve: set HEADWATER_STORE=s3://BUCKET[/PREFIX] in user data, or the tag"
 refuses "# settings
 HEADWATER_STORE=$store
-HEADWATER_STROE=x" "user data, line 3: unknown key \`HEADWATER_STROE\`; allowed are HEADWATER_STORE HEADWATER_ACCESS_LOG"
+HEADWATER_STROE=x" "user data, line 3: unknown key \`HEADWATER_STROE\`; allowed are HEADWATER_STORE HEADWATER_ACC"
 refuses "HEADWATER_STORE=$store
 PATH=/tmp" "user data, line 2: unknown key \`PATH\`"
 refuses "HEADWATER_STORE=$store
 HEADWATER_ORIGIN_SECRETS=0123456789abcdef" "unknown key \`HEADWATER_ORIGIN_SECRETS\`"
-refuses "HEADWATER_STORE=\"$store\"" "the value of \`HEADWATER_STORE\` must be of letters, digits and _.,:/@=+*- and not empty"
+refuses "HEADWATER_STORE=\"$store\"" "the value of \`HEADWATER_STORE\` must be of letters, digits and _.,:/@=+*-"
 refuses "HEADWATER_STORE=" "the value of \`HEADWATER_STORE\` must be of letters, digits"
 refuses "HEADWATER_STORE=$store
 HEADWATER_STORE=$store" "user data, line 2: \`HEADWATER_STORE\` a second time"
@@ -50,7 +50,7 @@ is "devices and balancers connect anywhere" "$(setting HEADWATER_LISTEN)" 0.0.0.
 is "the admin listener is on the private address" "$(setting HEADWATER_ADMIN)" 127.0.0.1:8081
 is "the block cache is where the unit may write" "$(setting HEADWATER_CACHE_PATH)" /var/cache/headwater
 [ "$(setting HEADWATER_CACHE_DISK_BYTES)" -ge $((256 << 20)) ] || fail "the block cache has no size"
-is "what the origin reads only root may write" "$(stat --format '%a %U:%G' /run/headwater/instance.env)" "640 root:headwater"
+is "only root may write it" "$(stat --format '%a %U:%G' /run/headwater/instance.env)" "640 root:headwater"
 ok "user data over tags over what the instance is: $(grep -vc '^#' /run/headwater/instance.env) settings"
 
 control tags

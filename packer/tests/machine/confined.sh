@@ -9,8 +9,8 @@ readonly probe=/var/lib/headwater-test/probe.sh
 
 # Each line that it prints is something that it could do and must not.
 cat >"$probe" <<'END'
-for folder in / /etc /etc/headwater /usr /usr/local/bin /home /var /var/lib /var/log /opt /boot /srv /run /run/headwater \
-  /var/lib/headwater-test/store /dev /proc /sys; do
+for folder in / /etc /etc/headwater /usr /usr/local/bin /home /var /var/lib /var/log /opt /boot /srv /run \
+  /run/headwater /var/lib/headwater-test/store /dev /proc /sys; do
   if (echo x >"$folder/probe") 2>/dev/null; then echo "wrote to $folder"; fi
 done
 if (echo x >>/usr/local/bin/headwater) 2>/dev/null; then echo "changed the program"; fi
@@ -20,7 +20,7 @@ if unshare --user true 2>/dev/null; then echo "made a namespace"; fi
 if chmod u+s /var/cache/headwater/file 2>/dev/null; then echo "made a setuid file"; fi
 if cat /etc/shadow >/dev/null 2>&1; then echo "read the passwords"; fi
 if [ -d /proc/1 ]; then echo "saw another process"; fi
-if ls /home/* >/dev/null 2>&1; then echo "looked into a home"; fi
+if [ -n "$(ls -A /home 2>/dev/null)" ]; then echo "looked into a home"; fi
 for folder in /var/cache/headwater /tmp /var/tmp /dev/shm; do
   cp /usr/bin/true "$folder/program" || echo "read nothing it could copy"
   if "$folder/program" 2>/dev/null; then echo "ran what it wrote to $folder"; fi

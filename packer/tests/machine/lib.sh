@@ -62,7 +62,7 @@ boot_with() {
   systemctl start headwater.service
 }
 
-# A download of 48 MiB at a rate that leaves it under way for many seconds; its digest and curl's status come afterwards.
+# A download of 48 MiB at a rate that leaves it under way for 24 s; its digest and curl's status come afterwards.
 slow_download() {
   curl --silent --show-error --fail --limit-rate 2M --output "$1" "$data/artifacts/agent/1.0.0/large.bin" &
   download=$!

@@ -24,5 +24,5 @@ list >"$lists/$1"
 printf '%s listing: %d lines\n' "$1" "$(wc -l <"$lists/$1")"
 if [ "$1" = second ]; then
   diff "$lists/first" "$lists/second" || { echo "provisioning a second time changed the above"; exit 1; }
-  echo "ok      provisioned twice changes nothing: not one path, mode, owner or byte of $(wc -l <"$lists/second") lines differs"
+  echo "ok      provisioned twice changes nothing: no path, mode, owner or byte of all $(wc -l <"$lists/second") lines"
 fi
