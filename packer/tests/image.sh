@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Checks the template of the image, then runs its steps on a throw-away Debian 12 with a real systemd and looks at what
-# they made: see machine/. Owns the surroundings of that machine (an AWS that is none); never touches AWS.
+# Runs the steps of the image on a throw-away Debian 12 with a real systemd and looks at what they made: see machine/.
+# Owns the surroundings of that machine (an AWS that is none); never touches AWS. check, beside it, comes first.
 #
 #   packer/tests/image.sh FOLDER      packer/build's folder; any with a `headwater` that runs on Debian 12 will do
 #
-# HEADWATER_PACKER_TOOLS names the folder of packer_check.py and nspawn.sh (default ../shared/tools/packer). Needs root
-# or sudo, and the packages of tests/setup/packages.txt; ports 2222, 8080 and 8081 of loopback must be free.
+# HEADWATER_PACKER_TOOLS names the folder with nspawn.sh, which boots it (default ../shared/tools/packer). Needs root or
+# sudo, and the packages of tests/setup/packages.txt; ports 2222, 8080 and 8081 of loopback must be free.
 set -euo pipefail
 
 say() { printf '%s\n' "$*"; }
@@ -17,43 +17,9 @@ readonly tools=${HEADWATER_PACKER_TOOLS:-../shared/tools/packer}
 readonly target=${CARGO_TARGET_DIR:-$PWD/target}
 readonly scratch=$target/image-test
 readonly python=$target/python
-export CHECKPOINT_DISABLE=1 PACKER_CACHE_DIR=$scratch/packer_cache
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
-
-# ---- the template ---------------------------------------------------------------------------------------------------
-
-# What is tested is what is built: the steps stand in both templates, letter by letter, and twice in the test's.
-steps_are_the_same() {
-  local steps
-  steps=$(sed -n '/^  # begin: the steps$/,/^  # end: the steps$/p' packer/headwater.pkr.hcl)
-  [ -n "$steps" ] || refuse "packer/headwater.pkr.hcl has no steps between its marks"
-  diff <(printf '%s\n%s\n' "$steps" "$steps") \
-    <(sed -n '/^  # begin: the steps$/,/^  # end: the steps$/p' packer/tests/nspawn.pkr.hcl) ||
-    refuse "the steps of packer/tests/nspawn.pkr.hcl are not those of packer/headwater.pkr.hcl"
-  say "ok      the test runs the steps of the image"
-}
-
-check_template() {
-  local folder
-  for folder in packer packer/tests; do
-    packer fmt -check "$folder" || refuse "\`packer fmt $folder\` changes the files above"
-  done
-  if [ -f "$tools/packer_check.py" ]; then
-    PYTHONPATH=$python python3 "$tools/packer_check.py" packer "$tools/spec.json"
-  else
-    # Debian's packer is older than the plugin: only the test's template has nothing that is new to it.
-    say "note    no packer_check.py in $tools: the arguments of amazon-ebs are not checked"
-  fi
-  rm -f "$scratch/key" "$scratch/key.pub"
-  ssh-keygen -q -t ed25519 -N '' -f "$scratch/key"
-  packer validate -var "ssh_key=$scratch/key" -var 'image_dirs={"test": "none"}' -var config_file=none \
-    -var version=0.0.0 -var commit=none -var sbom_sha256=none -var aws=none -var s3=none packer/tests/nspawn.pkr.hcl
-  say "ok      the templates are valid"
-}
-
-# ---- the machine ----------------------------------------------------------------------------------------------------
 
 can_boot() {
   local command port
@@ -122,13 +88,12 @@ boot() {
   )
   # The system that every machine begins as is downloaded once.
   "${as_root[@]}" env "PATH=$PATH:/usr/sbin:/sbin" "ROOT_CACHE=${ROOT_CACHE:-$scratch/minbase.tar}" \
-    CHECKPOINT_DISABLE=1 "PACKER_CACHE_DIR=$PACKER_CACHE_DIR" "${variables[@]/#/PKR_VAR_}" \
+    CHECKPOINT_DISABLE=1 "PACKER_CACHE_DIR=$scratch/packer_cache" "${variables[@]/#/PKR_VAR_}" \
     "$tools/nspawn.sh" packer/tests/nspawn.pkr.hcl
 }
 
 mkdir -p "$scratch"
-steps_are_the_same
-check_template
+packer/tests/check
 can_boot
 stage_program
 surround

@@ -62,9 +62,9 @@ boot_with() {
   systemctl start headwater.service
 }
 
-# A download of 48 MiB at a rate that leaves it under way for 24 s; its digest and curl's status come afterwards.
+# A download of 48 MiB at a rate that leaves it under way for 32 s; its digest and curl's status come afterwards.
 slow_download() {
-  curl --silent --show-error --fail --limit-rate 2M --output "$1" "$data/artifacts/agent/1.0.0/large.bin" &
+  curl --silent --show-error --fail --limit-rate 1536K --output "$1" "$data/artifacts/agent/1.0.0/large.bin" &
   download=$!
   until_true "the download begins" test -s "$1"
 }
