@@ -26,4 +26,4 @@ done
 is "the cache is the origin's alone" "$(stat --format '%a %U' /var/cache/headwater)" "700 headwater"
 rm /var/lib/headwater-test/large.bin
 ok "served from s3://updates/prod with the role's credentials and a block cache on disk"
-systemctl stop headwater.service
+stop_now

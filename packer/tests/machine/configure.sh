@@ -49,7 +49,9 @@ is "the region is the instance's" "$(setting AWS_REGION)" eu-central-1
 is "devices and balancers connect anywhere" "$(setting HEADWATER_LISTEN)" 0.0.0.0:8080
 is "the admin listener is on the private address" "$(setting HEADWATER_ADMIN)" 127.0.0.1:8081
 is "the block cache is where the unit may write" "$(setting HEADWATER_CACHE_PATH)" /var/cache/headwater
-[ "$(setting HEADWATER_CACHE_DISK_BYTES)" -ge $((256 << 20)) ] || fail "the block cache has no size"
+disk=$(df --block-size=1 --output=size /var/cache/headwater | tail -1)
+[ "$(setting HEADWATER_CACHE_DISK_BYTES)" -ge $((disk / 2)) ] || fail "the block cache has less than half of its disk"
+[ "$(setting HEADWATER_CACHE_DISK_BYTES)" -lt "$disk" ] || fail "the block cache leaves the system no room"
 is "only root may write it" "$(stat --format '%a %U:%G' /run/headwater/instance.env)" "640 root:headwater"
 ok "user data over tags over what the instance is: $(grep -vc '^#' /run/headwater/instance.env) settings"
 

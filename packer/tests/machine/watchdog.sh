@@ -9,7 +9,8 @@ readonly shorter=/run/systemd/system/headwater.service.d/watchdog.conf
 install -d "${shorter%/*}"
 printf '[Service]\nWatchdogSec=5s\n' >"$shorter"
 systemctl daemon-reload
-systemctl restart headwater.service
+stop_now
+systemctl start headwater.service
 before=$(property MainPID)
 since=$(now)
 # Alive for three times its watchdog: what comes next is not due to a watchdog that nobody feeds.
@@ -22,5 +23,6 @@ until_true "another process serves" is_ready
 [ "$(property MainPID)" != "$before" ] || fail "the process is the one that was stopped"
 rm -r "${shorter%/*}"
 systemctl daemon-reload
-systemctl restart headwater.service
+stop_now
+systemctl start headwater.service
 ok "stopped with SIGSTOP, found by the watchdog, restarted"
