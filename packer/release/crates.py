@@ -3,8 +3,8 @@
 Owns the list of crates: which ones one build for one target compiles, which of them end up in the binary, and what each
 brings along. Never writes a file: sbom.py and licences.py do, each in its own format.
 
-`cargo metadata` is asked for details only. It unites the features of dev-dependencies and of other targets with those of
-the build, and so names crates that no release contains; `cargo tree` resolves as the build does. What cargo reported
+`cargo metadata` is asked for details only. It unites the features of dev-dependencies and of other targets with those
+of the build, and so names crates that no release contains; `cargo tree` resolves as the build does. What cargo reported
 while it compiled is the judge of both: see `compiled`.
 """
 

@@ -3,8 +3,8 @@
 #
 #   packer/tests/build.sh
 #
-# Owns the cases of packer/build, packer/release/in-environment and packer/release/check-binary; those of the papers are
-# in release_papers.py, and that a release can be made again is shown by packer/reproduce.
+# Owns the cases of packer/build and of in-environment, check-binary and compare in packer/release; those of the papers
+# are in release_papers.py, and that a release can be made again is shown by packer/reproduce.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -91,6 +91,27 @@ check_environment() {
     packer/release/in-environment --target-dir "$folder/two words" true
 }
 
+# ---- compare --------------------------------------------------------------------------------------------------------
+
+check_comparison() {
+  local compare=packer/release/compare
+  mkdir -p "$folder/first/man" "$folder/second/man"
+  cp "$folder/good" "$folder/first/headwater"
+  cp "$folder/good" "$folder/second/headwater"
+  printf 'a page\n' | tee "$folder/first/man/headwater.1" >"$folder/second/man/headwater.1"
+  printf 'of somebody else\n' >"$folder/first/more"
+  accepts "two builds with the same bytes are the same" "$compare" "$folder/first" "$folder/second"
+  sed 's/else/where/' "$folder/good" >"$folder/second/headwater"
+  refuses "a program that differs is named with its section" "section .rodata differs" \
+    "$compare" "$folder/first" "$folder/second"
+  cp "$folder/good" "$folder/second/headwater"
+  printf 'another page\n' >"$folder/second/man/headwater.1"
+  refuses "a page that differs is named" "man/headwater.1" "$compare" "$folder/first" "$folder/second"
+  printf 'a page\n' >"$folder/second/man/headwater.1"
+  printf 'new\n' >"$folder/second/new"
+  refuses "a file that only the second build made is named" "first/new" "$compare" "$folder/first" "$folder/second"
+}
+
 # ---- build ----------------------------------------------------------------------------------------------------------
 
 # A repository with the recipe and nothing to build: what is refused is refused before anything is compiled.
@@ -113,5 +134,6 @@ check_working_tree() {
 
 check_binaries
 check_environment
+check_comparison
 check_working_tree
 exit "$failed"

@@ -2,7 +2,8 @@
 
     release_papers.py FOLDER   where packer/build has put the papers of a release
 
-First the cases of packer/release/{crates,sbom,licences}.py, on imagined crates, then the papers that lie there. The schema is the one that the package cyclonedx-python-lib carries: tests/setup/python_tools.sh installs it.
+First the cases of packer/release/{crates,sbom,licences}.py, on imagined crates, then the papers that lie there. The
+schema is the one that the package cyclonedx-python-lib carries: tests/setup/python_tools.sh installs it.
 """
 
 import json
@@ -87,7 +88,8 @@ class Sbom(unittest.TestCase):
         self.assertNotEqual(first["serialNumber"], other["serialNumber"])
 
     def test_crates_of_the_build_alone_are_excluded_and_versions_are_escaped(self):
-        found = [imagined("app"), imagined("lz4-sys", "1.0.0+lz4-2", needs={("cc", "1.0.0")}), imagined("cc", linked=False)]
+        lz4 = imagined("lz4-sys", "1.0.0+lz4-2", needs={("cc", "1.0.0")})
+        found = [imagined("app"), lz4, imagined("cc", linked=False)]
         document = sbom.document(found, BUILD)
         self.assertEqual(
             {entry["name"]: entry["scope"] for entry in document["components"]},
