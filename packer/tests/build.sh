@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Shows that the recipe of the release refuses what it must; takes seconds and builds no release.
+# Shows that the recipe of the release makes what it says and refuses what it must, on programs that compile in seconds.
 #
 #   packer/tests/build.sh
 #
-# Owns the cases of packer/build and of in-environment, check-binary and compare in packer/release; those of the papers
-# are in release_papers.py, and that a release can be made again is shown by packer/reproduce.
+# Owns the cases of packer/build, of packer/reproduce, and of in-environment, check-binary and compare in packer/release;
+# those of the papers are in release_papers.py. That the release itself can be made again, packer/reproduce shows.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -31,6 +31,11 @@ refuses() {
   else
     printf 'ok: %s\n' "$sentence"
   fi
+}
+
+commit() {
+  git -C "$1" add --all
+  git -C "$1" -c user.name=test -c user.email=test@example.invalid commit --quiet --message "$2"
 }
 
 # ---- check-binary ---------------------------------------------------------------------------------------------------
@@ -122,8 +127,7 @@ check_working_tree() {
   refuses "a folder that is no repository is refused" "a release is a commit" \
     env GIT_CEILING_DIRECTORIES="$folder" "$copy/packer/build"
   git -C "$copy" init --quiet
-  git -C "$copy" add --all
-  git -C "$copy" -c user.name=test -c user.email=test@example.invalid commit --quiet --message "Begin"
+  commit "$copy" "Begin"
   printf '# changed\n' >>"$copy/Cargo.toml"
   refuses "a working tree with changes is refused, and they are named" " M Cargo.toml" "$copy/packer/build"
   git -C "$copy" checkout --quiet Cargo.toml
@@ -132,8 +136,72 @@ check_working_tree() {
   refuses "an unknown option is refused" "unknown argument" "$copy/packer/build" --fast
 }
 
+# ---- build and reproduce --------------------------------------------------------------------------------------------
+
+# A program of the same name with the recipe beside it, and two crates of ours: one of them is C.
+small_program() {
+  local at=$1
+  mkdir -p "$at/src"
+  cp --recursive packer LICENSE Cargo.lock .gitignore "$at"
+  cat >"$at/Cargo.toml" <<'TOML'
+[package]
+name = "headwater"
+version = "0.1.0"
+edition = "2024"
+license = "Apache-2.0"
+description = "A program that stands for the release"
+[dependencies]
+lz4-sys = "1"
+memchr = "2"
+[profile.release]
+debug = "line-tables-only"
+TOML
+  cat >"$at/src/main.rs" <<'RUST'
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--version"] => println!("headwater 0.1.0"),
+        ["--quiet", "man", folder] => std::fs::create_dir(folder).unwrap(),
+        ["where"] => println!("{}", option_env!("BUILT").unwrap_or_default()),
+        // SAFETY: takes nothing and reads a constant.
+        _ => println!("{:?} {}", memchr::memchr(b'a', b"a"), unsafe { lz4_sys::LZ4_versionNumber() }),
+    }
+}
+RUST
+  # Drops what the small program does not need from the lock file.
+  (cd "$at" && cargo metadata --offline --format-version 1 >/dev/null)
+  git -C "$at" init --quiet
+  commit "$at" "Begin"
+}
+
+check_small_release() {
+  local at=$folder/small
+  small_program "$at"
+  accepts "a small program can be made again, in another folder and for another caller" \
+    "$at/packer/reproduce" --target-dir "$folder/small-objects"
+  local made=$folder/small-objects/image
+  accepts "its digest is beside it" sh -c "cd '$made' && sha256sum --check --quiet headwater.sha256"
+  accepts "its lines are resolved by the file beside it" sh -c \
+    "addr2line -e '$made/headwater.debug' 0x\$(nm '$made/headwater.debug' | sed -n 's/ [tT] .*4main.*//p' | head -1) |
+      grep '^/usr/src/headwater/src/main.rs:'"
+
+  # What a build script finds out about the machine and hands on.
+  printf 'fn main() { println!("cargo:rustc-env=BUILT={}", env!("CARGO_MANIFEST_DIR")); }\n' >"$at/build.rs"
+  commit "$at" "Tell where it was built"
+  refuses "a program that tells the checkout's path is refused" "contains \`$at\`" \
+    "$at/packer/build" --target-dir "$folder/small-objects" --out "$folder/small-image"
+  accepts "and none of it is put in place" test ! -e "$folder/small-image"
+
+  printf 'fn main() { println!("cargo:rustc-env=BUILT={:?}", std::time::SystemTime::now()); }\n' >"$at/build.rs"
+  commit "$at" "Tell when it was built"
+  refuses "a program that tells the time of its build is refused" "section .rodata differs" \
+    "$at/packer/reproduce" --target-dir "$folder/small-objects"
+}
+
 check_binaries
 check_environment
 check_comparison
 check_working_tree
+check_small_release
 exit "$failed"
