@@ -178,6 +178,10 @@ RUST
 check_small_release() {
   local at=$folder/small
   small_program "$at"
+  # As the demo of tests/run and the step after it.
+  "$at/packer/release/in-environment" --target-dir "$folder/small-objects" cargo run --quiet --locked --release
+  accepts "what was run in the environment of a build is not compiled again" sh -c \
+    "'$at/packer/build' --target-dir '$folder/small-objects' 2>&1 | grep '^compiled 0 and found [1-9]'"
   accepts "a small program can be made again, in another folder and for another caller" \
     "$at/packer/reproduce" --target-dir "$folder/small-objects"
   local made=$folder/small-objects/image
