@@ -14,6 +14,7 @@ use crate::catalog::Channel;
 use crate::cdn::{Batch, By, CdnError, Change, EdgeError, PurgeSet, Reference};
 use crate::config::Config;
 use crate::model::{ChannelName, Locator, Product, ReleaseId, Version};
+use crate::publish::Publisher;
 
 /// Make an edge forget a channel, a release or one URL
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -95,9 +96,9 @@ impl Report for Purge {
 
 /// What is asked for, once the arguments make sense.
 enum Asked {
-    Channel(Product, ChannelName),
-    Release(ReleaseId, By),
-    Object(Locator),
+    /// What the store says of this channel. The store is open by now: to open a bucket blocks.
+    Channel(Publisher, Product, ChannelName),
+    ByHand(PurgeSet),
 }
 
 impl Typed {
@@ -109,7 +110,7 @@ impl Typed {
         let (form, is_again, is_dry) = (Form::of(self.json), self.again, self.dry_run);
         let asked = self.asked(&config)?;
         assembly::block_on(async {
-            let (batch, moved_at) = batch(&asked, &config, is_again).await?;
+            let (batch, moved_at) = batch(asked, is_again).await?;
             if is_dry {
                 return context
                     .output
@@ -140,7 +141,10 @@ impl Typed {
             self.release.as_deref(),
             self.path,
         ) {
-            (Some(product), Some(channel), ..) => Ok(Asked::Channel(product, channel)),
+            (Some(product), Some(channel), ..) => {
+                let publisher = assembly::publisher(&config.store)?;
+                Ok(Asked::Channel(publisher, product, channel))
+            }
             (_, _, Some([product, version]), _) => {
                 let product = Product::parse(product);
                 let version = Version::parse(version);
@@ -148,34 +152,28 @@ impl Typed {
                     product: product.map_err(|error| usage(format!("`--release`: {error}")))?,
                     version: version.map_err(|error| usage(format!("`--release`: {error}")))?,
                 };
-                Ok(Asked::Release(id, by))
+                Ok(Asked::ByHand(PurgeSet::of(&Change::Release(&id, by))))
             }
-            (.., Some(locator)) => Ok(Asked::Object(locator)),
+            (.., Some(locator)) => Ok(Asked::ByHand(PurgeSet::of(&Change::Object(&locator)))),
             _ => Err(usage("name a channel, a release or a path".to_owned())),
         }
     }
 }
 
 /// What is purged, and for a channel when it moved.
-async fn batch(
-    asked: &Asked,
-    config: &Config,
-    is_again: bool,
-) -> Result<(Batch, Option<jiff::Timestamp>), Failure> {
+async fn batch(asked: Asked, is_again: bool) -> Result<(Batch, Option<jiff::Timestamp>), Failure> {
     let by_hand = |set: PurgeSet| {
         let reference = Reference::by_hand(assembly::now(), &set);
         Batch { set, reference }
     };
     match asked {
-        Asked::Channel(product, name) => {
-            let publisher = assembly::publisher(&config.store)?;
-            let channel: Channel = publisher.channel(product, name).await?;
+        Asked::Channel(publisher, product, name) => {
+            let channel: Channel = publisher.channel(&product, &name).await?;
             let batch = of_channel(&publisher, &channel).await;
             let batch = if is_again { by_hand(batch.set) } else { batch };
             Ok((batch, Some(channel.updated_at)))
         }
-        Asked::Release(id, by) => Ok((by_hand(PurgeSet::of(&Change::Release(id, *by))), None)),
-        Asked::Object(locator) => Ok((by_hand(PurgeSet::of(&Change::Object(locator))), None)),
+        Asked::ByHand(set) => Ok((by_hand(set), None)),
     }
 }
 

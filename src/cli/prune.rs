@@ -1,4 +1,6 @@
 //! `headwater prune`: retention.
+//!
+//! Owns the command's arguments and its report. Never decides what is old: `publish/retention.rs` does.
 
 use std::fmt::Write as _;
 
@@ -17,12 +19,18 @@ use crate::publish::{Mode, Pruned};
 Of each product the newest N releases stay, and every release that a channel names, now or as its previous one.
 A release whose documents cannot be read stays, and so does every release of a product with such a channel; the rest is \
 done, and the documents are named as an error (exit code 5).
+With PRODUCT nothing of another product is asked for, so that a role for one product may do it. Left-overs that cannot \
+be told to be a product's stay.
 With --json: {retired: [{product, version}], litter: [{key, size}], bytes, dry_run}.
 
 Examples:
   headwater prune --keep 10 --dry-run
-  headwater prune --keep 10")]
+  headwater prune --keep 10
+  headwater prune agent --keep 10")]
 pub(super) struct Typed {
+    /// Only this product
+    product: Option<Product>,
+
     /// How many releases of each product stay, at least 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: u32,
@@ -105,7 +113,13 @@ impl Typed {
         } else {
             Mode::Commit
         };
-        let pruned = assembly::block_on(publisher.prune(self.keep as usize, mode))??;
+        let keep = self.keep as usize;
+        let pruned = assembly::block_on(async {
+            match &self.product {
+                Some(product) => publisher.prune_product(product, keep, mode).await,
+                None => publisher.prune(keep, mode).await,
+            }
+        })??;
         context
             .output
             .report(Form::of(self.json), &Outcome::new(&pruned, mode))?;

@@ -250,7 +250,17 @@ impl Publisher {
     /// Retires all but the newest `keep` releases of each product and removes litter; never what a channel names,
     /// and never a release whose documents cannot be read.
     pub async fn prune(&self, keep: usize, mode: Mode) -> Result<Pruned, PublishError> {
-        retention::prune(self, keep, mode).await
+        retention::prune(self, None, keep, mode).await
+    }
+
+    /// The same for one product, looking at nothing of another one.
+    pub async fn prune_product(
+        &self,
+        product: &Product,
+        keep: usize,
+        mode: Mode,
+    ) -> Result<Pruned, PublishError> {
+        retention::prune(self, Some(product), keep, mode).await
     }
 
     /// All releases, of one product or of all, oldest first within each product.

@@ -84,15 +84,20 @@ async fn remove_artifacts(store: &dyn Store, id: &ReleaseId) -> Result<u64, Publ
     Ok(entries.iter().map(|entry| entry.size).sum())
 }
 
-/// See [`Publisher::prune`].
+/// See [`Publisher::prune`] and [`Publisher::prune_product`].
 pub(super) async fn prune(
     publisher: &Publisher,
+    only: Option<&Product>,
     keep: usize,
     mode: Mode,
 ) -> Result<Pruned, PublishError> {
     let store = &*publisher.store;
     let mut pruned = Pruned::default();
-    for product in records::products(store, "artifacts/").await? {
+    let products = match only {
+        Some(product) => vec![product.clone()],
+        None => records::products(store, "artifacts/").await?,
+    };
+    for product in products {
         prune_releases(publisher, &product, keep, mode, &mut pruned).await?;
         let damaged = damaged_releases(&pruned);
         for version in records::versions(store, &product).await? {
@@ -108,7 +113,11 @@ pub(super) async fn prune(
         Mode::Commit => Sweep::Remove,
         Mode::DryRun => Sweep::DryRun,
     };
-    for entry in store.sweep(sweep).await? {
+    let swept = match only {
+        Some(product) => store.sweep_product(product, sweep).await?,
+        None => store.sweep(sweep).await?,
+    };
+    for entry in swept {
         pruned.add_litter(entry);
     }
     Ok(pruned)

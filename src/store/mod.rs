@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{ByteRange, Digest, Locator, PIECE_BYTES, ReleaseId};
+use crate::model::{ByteRange, Digest, Locator, PIECE_BYTES, Product, ReleaseId};
 
 pub mod disk;
 mod mapping;
@@ -283,6 +283,16 @@ pub trait Store: Send + Sync + Debug {
 
     /// Removes what dead publishers left behind (never anything visible, never a live publisher's), and says how much.
     async fn sweep(&self, mode: Sweep) -> Result<Vec<Entry>, StoreError>;
+
+    /// The same for what is certainly of one product, asking for nothing of another one: a publisher's permissions may
+    /// end there. A store that cannot tell whose a left-over is leaves all of them to [`Store::sweep`].
+    async fn sweep_product(
+        &self,
+        _product: &Product,
+        _mode: Sweep,
+    ) -> Result<Vec<Entry>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Whether [`Store::sweep`] removes or only looks.

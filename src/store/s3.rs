@@ -20,7 +20,7 @@ use super::{
     Blob, Content, Created, Document, Entry, Facts, Key, Remote, Reservation, Store, StoreError,
     Swapped, Sweep, Tag, Upload,
 };
-use crate::model::{ByteRange, Digest, Locator};
+use crate::model::{ByteRange, Digest, Locator, Product};
 
 mod bucket;
 mod endpoint;
@@ -300,7 +300,17 @@ impl Store for S3Store {
     }
 
     async fn sweep(&self, mode: Sweep) -> Result<Vec<Entry>, StoreError> {
-        self.run(|bucket| sweep::sweep(bucket, mode)).await
+        self.run(|bucket| sweep::sweep(bucket, None, mode)).await
+    }
+
+    async fn sweep_product(
+        &self,
+        product: &Product,
+        mode: Sweep,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let product = product.clone();
+        self.run(|bucket| sweep::sweep(bucket, Some(product), mode))
+            .await
     }
 }
 

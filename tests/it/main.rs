@@ -101,6 +101,8 @@ mod wire_paths;
 mod wire_ranges;
 
 // S3.
+/// Every command under the role that Terraform makes for its product, and what that role is refused.
+mod publisher_policy;
 /// Every command on a bucket.
 mod s3_commands;
 /// A publisher to a bucket that is killed, and what its memory is.

@@ -463,6 +463,30 @@ async fn prune_keeps_the_newest_and_what_channels_name_and_removes_litter() {
 }
 
 #[tokio::test]
+async fn pruning_one_product_leaves_every_other_one_as_it_is() {
+    let engineer = Engineer::new();
+    for product in ["agent", "agent-beta"] {
+        for version in ["1.0", "1.1"] {
+            let published = engineer.publish(product, version, &[("a", b"bytes")]).await;
+            published.unwrap();
+        }
+        let litter = engineer.stored(&format!("artifacts/{product}/1.1/not-listed"));
+        std::fs::write(litter, "x").unwrap();
+    }
+    let agent = "agent".parse().unwrap();
+    let prune = engineer.publisher.prune_product(&agent, 1, Mode::Commit);
+    let pruned = prune.await.unwrap();
+    assert_eq!(pruned.retired, [release_id("agent", "1.0")]);
+    let litter = ("artifacts/agent/1.1/not-listed".to_owned(), 1);
+    assert_eq!(pruned.litter, [litter]);
+    let left = tree(&engineer.stored("artifacts"));
+    for kept in ["1.0/a", "1.1/a", "1.1/not-listed"] {
+        assert!(left.contains_key(&format!("agent-beta/{kept}")), "{kept}");
+    }
+    assert!(!left.contains_key("agent/1.0/a") && left.contains_key("agent/1.1/a"));
+}
+
+#[tokio::test]
 async fn prune_leaves_a_publish_that_is_under_way_alone() {
     let engineer = Engineer::new();
     let path = engineer.stored("artifacts/agent/1.0/a");

@@ -232,6 +232,9 @@ async fn prune_lists_and_removes_what_a_dead_publisher_sent_and_not_before_it_is
     assert!(key.starts_with("artifacts/agent/1.0/large?"), "{key}");
     assert!(*size >= 16 * MEBIBYTE as u64, "{size}");
     assert_eq!(scene.server.uploads().len(), 1);
+    let other = "agen".parse().unwrap();
+    let pruned = publisher.prune_product(&other, 1, Mode::Commit).await;
+    assert_eq!(pruned.unwrap().litter, [], "it is another product's");
     let pruned = publisher.prune(1, Mode::Commit).await.unwrap();
     assert_eq!(pruned.litter, listed.litter);
     assert_eq!(scene.server.uploads(), [""; 0]);

@@ -1,4 +1,5 @@
-//! The servers that the S3 tests stand on: that they refuse what S3 refuses, and that the proxy breaks what it says.
+//! The servers that the S3 tests stand on: that they refuse what S3 refuses, and that the proxy breaks what it says
+//! and keeps out what a policy does.
 //!
 //! Raw requests only. A server that took a conditional write without looking would make every test of two publishers
 //! pass for the wrong reason; it fails here.
@@ -7,10 +8,13 @@ use std::io::Read as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::harness::aws::{self, Client, text_of};
 use crate::harness::fault::{Fault, FaultProxy, every, next};
 use crate::harness::fixture::bytes;
 use crate::harness::moto::Moto;
+use crate::harness::policy::{Policy, Wish, gate};
 use crate::harness::s3::S3Server;
 use crate::harness::wire::{Broken, Conn, Response};
 
@@ -371,4 +375,102 @@ fn the_environment_of_a_command_names_the_endpoint_and_no_file_of_this_machine()
     for name in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
         assert_eq!(value(name), Some("/dev/null"));
     }
+}
+
+/// A policy of these statements.
+fn policy(statements: &serde_json::Value) -> Policy {
+    Policy::parse(&json!({ "Version": "2012-10-17", "Statement": statements }))
+}
+
+#[test]
+fn a_policy_allows_what_a_statement_names_and_none_refuses() {
+    let policy = policy(&json!([
+        { "Effect": "Allow", "Action": ["s3:GetObject", "s3:Put*"], "Resource": "arn:aws:s3:::b/a?c/*" },
+        { "Effect": "Deny", "Action": "s3:*", "Resource": "*/secret/*" },
+    ]));
+    let allows =
+        |action, key: &str| policy.allows(&Wish::new(action, &format!("arn:aws:s3:::{key}")));
+    assert!(allows("s3:GetObject", "b/abc/x"));
+    assert!(
+        allows("s3:getobject", "b/abc/x/y"),
+        "actions have no case, a star has slashes"
+    );
+    assert!(allows("s3:PutObject", "b/a-c/"));
+    assert!(!allows("s3:DeleteObject", "b/abc/x"));
+    assert!(
+        !allows("s3:GetObject", "b/ac/x"),
+        "a question mark is one character"
+    );
+    assert!(!allows("s3:GetObject", "b/ABC/x"), "names have case");
+    assert!(
+        !allows("s3:GetObject", "xb/abc/x"),
+        "a pattern is about the whole name"
+    );
+    assert!(!allows("s3:GetObject", "b/abc/secret/x"), "a refusal wins");
+}
+
+#[test]
+fn a_condition_about_what_is_not_known_does_not_hold() {
+    let list = |operator: &str, value: &str| {
+        let condition = json!({ operator: { "s3:prefix": value } });
+        policy(&json!([
+            { "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*", "Condition": condition },
+        ]))
+    };
+    let wish = Wish::new("s3:ListBucket", "arn:aws:s3:::b");
+    for (operator, value, prefix, is_allowed) in [
+        ("StringLike", "a/*", Some("a/b/"), true),
+        ("StringLike", "a/*", Some("a-b/"), false),
+        ("StringLike", "a/*", None, false),
+        ("StringEquals", "a/*", Some("a/b/"), false),
+        ("StringEquals", "a/", Some("a/"), true),
+        ("StringNotEquals", "a/", Some("a/"), false),
+        ("StringNotEquals", "a/", None, true),
+        ("Null", "true", None, true),
+        ("Null", "true", Some("a/"), false),
+        ("NumericLessThan", "1.2", Some("1.1"), true),
+        ("NumericLessThan", "1.2", Some("1.2"), false),
+    ] {
+        let mut wish = wish.clone();
+        if let Some(prefix) = prefix {
+            wish = wish.with("s3:prefix", prefix);
+        }
+        let found = list(operator, value).allows(&wish);
+        assert_eq!(found, is_allowed, "{operator} {value} of {prefix:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_the_tests_could_misread_is_not_judged() {
+    let wish = Wish::new("s3:GetObject", "arn:aws:s3:::b/x").with("s3:prefix", "x");
+    for statement in [
+        json!({ "Effect": "Allow", "NotAction": "s3:DeleteObject", "Resource": "*" }),
+        json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/${aws:username}" }),
+        json!({ "Effect": "allow", "Action": "s3:GetObject", "Resource": "*" }),
+        json!({
+            "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*",
+            "Condition": { "StringLikeIfExists": { "s3:prefix": "x" } },
+        }),
+    ] {
+        let policy = policy(&json!([statement]));
+        let judged = std::panic::catch_unwind(|| policy.allows(&wish));
+        assert!(judged.is_err(), "{statement}");
+    }
+}
+
+#[test]
+fn what_a_policy_does_not_allow_reaches_no_server() {
+    let server = S3Server::start();
+    let proxy = FaultProxy::before(server.address());
+    let own = json!({ "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::releases/own/*" });
+    proxy.inject(gate(&policy(&json!([own]))));
+    let client = Client::new("s3", proxy.address());
+    assert_eq!(client.send("PUT", "/releases/own/x", &[], "x").status, 200);
+    assert_eq!(
+        client.send("PUT", "/releases/others/x", &[], "x").status,
+        403
+    );
+    assert_eq!(client.send("GET", "/releases/own/x", &[], "").status, 403);
+    assert_eq!(server.keys(), ["own/x"]);
+    assert_eq!(server.asked().len(), 1);
 }

@@ -399,15 +399,17 @@ impl Bucket {
         page.map_err(|error| self.error(step, prefix, Cause::of(error, &trace)))
     }
 
-    /// Whether the bucket can be read: the cheapest question that a read-only role may ask.
+    /// Whether the bucket can be read: the cheapest question that a read-only role may ask. It is about a folder that
+    /// holds nothing, so that the role of one product may ask it too and learns no other product's names.
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
         let trace = Trace::default();
+        let folder = self.full(&format!("{PRIVATE}/"));
         let options = PaginatedListOptions {
             max_keys: Some(1),
             extensions: trace.extensions(),
             ..PaginatedListOptions::default()
         };
-        let asked = self.objects.list_paginated(Some(&self.prefix), options);
+        let asked = self.objects.list_paginated(Some(&folder), options);
         match asked.await {
             Ok(_) => Ok(()),
             Err(error) => Err(self.error(failure::PROBE, "", Cause::of(error, &trace))),

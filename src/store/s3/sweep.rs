@@ -13,22 +13,30 @@ use super::bucket::{Bucket, PRIVATE};
 use super::failure::{ABORT, LIST_UPLOADS, RESUME};
 use super::multipart::UploadName;
 use super::{lease, notes};
+use crate::model::Product;
 use crate::store::{Entry, Key, StoreError, Sweep};
 
 /// One look at what is left.
 struct Sweeping {
     bucket: Arc<Bucket>,
+    /// Whose left-overs; `None`: everybody's.
+    product: Option<Product>,
     mode: Sweep,
     /// Whether the publisher of a scope is dead, by the lease's key; each is asked for once.
     dead: BTreeMap<String, bool>,
     found: Vec<Entry>,
 }
 
-/// See [`crate::store::Store::sweep`].
-pub(super) async fn sweep(bucket: Arc<Bucket>, mode: Sweep) -> Result<Vec<Entry>, StoreError> {
-    let private = private_objects(&bucket).await?;
+/// See [`crate::store::Store::sweep`] and [`crate::store::Store::sweep_product`].
+pub(super) async fn sweep(
+    bucket: Arc<Bucket>,
+    product: Option<Product>,
+    mode: Sweep,
+) -> Result<Vec<Entry>, StoreError> {
+    let private = private_objects(&bucket, product.as_ref()).await?;
     let mut sweeping = Sweeping {
         bucket,
+        product,
         mode,
         dead: BTreeMap::new(),
         found: Vec::new(),
@@ -45,14 +53,17 @@ pub(super) async fn sweep(bucket: Arc<Bucket>, mode: Sweep) -> Result<Vec<Entry>
 }
 
 /// The objects in the private folders: one of the store's own, one of each product.
-async fn private_objects(bucket: &Bucket) -> Result<Vec<Entry>, StoreError> {
+async fn private_objects(
+    bucket: &Bucket,
+    product: Option<&Product>,
+) -> Result<Vec<Entry>, StoreError> {
+    let of = |product: &str| format!("artifacts/{product}/{PRIVATE}/");
+    if let Some(product) = product {
+        return bucket.list(&of(product.as_str())).await;
+    }
     let mut found = bucket.list(&format!("{PRIVATE}/")).await?;
     for product in bucket.list_folders("artifacts/").await? {
-        found.extend(
-            bucket
-                .list(&format!("artifacts/{product}/{PRIVATE}/"))
-                .await?,
-        );
+        found.extend(bucket.list(&of(&product)).await?);
     }
     Ok(found)
 }
@@ -100,13 +111,24 @@ impl Sweeping {
 
     async fn uploads(&self) -> Result<Vec<UploadName>, StoreError> {
         static IS_SAID: AtomicBool = AtomicBool::new(false);
-        match self
-            .bucket
-            .caller
-            .uploads(&self.bucket.full("artifacts/"))
-            .await
-        {
+        let folder = match &self.product {
+            Some(product) => format!("artifacts/{product}/"),
+            None => "artifacts/".to_owned(),
+        };
+        match self.bucket.caller.uploads(&self.bucket.full(&folder)).await {
             Ok(uploads) => Ok(uploads),
+            // No policy can allow it for one product alone. Uploads that have a note were found by it, and the bucket's
+            // lifecycle removes the others.
+            Err(failed)
+                if self.product.is_some()
+                    && failed.cause.status() == Some(StatusCode::FORBIDDEN) =>
+            {
+                tracing::debug!(
+                    folder,
+                    "may not list the uploads of `{folder}`; those with a note are found without"
+                );
+                Ok(Vec::new())
+            }
             Err(failed) if is_unknown_verb(failed.cause.status(), failed.cause.code()) => {
                 if !IS_SAID.swap(true, Ordering::Relaxed) {
                     let store = self.bucket.describe();
@@ -114,7 +136,7 @@ impl Sweeping {
                 }
                 Ok(Vec::new())
             }
-            Err(failed) => Err(self.bucket.failed(LIST_UPLOADS, "artifacts/", failed)),
+            Err(failed) => Err(self.bucket.failed(LIST_UPLOADS, &folder, failed)),
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Rule {
 /// One request that came, and what was done to it.
 #[derive(Clone, Debug)]
 pub struct Passed {
+    /// As sent.
+    pub method: String,
     /// Path and query as sent.
     pub target: String,
     /// As AWS names it: `GetObject`, `UploadPart`, ….
@@ -63,6 +65,8 @@ pub struct Passed {
     pub status: Option<u16>,
     /// When it had come whole.
     pub at: Instant,
+    /// The fields of its head that say what its body has to be, in lower case.
+    pub digests: Vec<String>,
 }
 
 /// A running proxy. Dropping it ends every connection through it.
@@ -332,7 +336,9 @@ impl Shared {
         let in_bucket = path.trim_start_matches('/').split_once('/');
         let key = in_bucket.map_or("", |(_, key)| key).to_owned();
         let mut passed = Passed {
+            method: head.method().to_owned(),
             operation: super::s3::operation(head.method(), &key, query),
+            digests: head.digests(),
             target: target.clone(),
             key,
             fault: None,

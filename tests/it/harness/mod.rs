@@ -3,7 +3,8 @@
 //! `cli` runs commands, `fixture` and `huge` make what is published, `origin` starts and kills servers,
 //! `process` runs other programs that listen, `wire` speaks HTTP byte by byte, `script` runs raw exchanges, `proc` reads
 //! what the kernel knows about a process, `table` runs rows. `s3` and `moto` are two servers of S3, `aws` is the account
-//! that they know, `fault` stands before either and breaks what passes. Never imports the library under test. Read
+//! that they know, `fault` stands before either and breaks what passes, `policy` says what may pass, `module` reads it
+//! out of Terraform. Never imports the library under test. Read
 //! `origin` first.
 
 pub mod aws;
@@ -12,8 +13,10 @@ pub mod edge;
 pub mod fault;
 pub mod fixture;
 pub mod huge;
+pub mod module;
 pub mod moto;
 pub mod origin;
+pub mod policy;
 pub mod proc;
 pub mod process;
 pub mod s3;

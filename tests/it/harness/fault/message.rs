@@ -75,6 +75,18 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The names of its fields that S3 compares a body with.
+    pub fn digests(&self) -> Vec<String> {
+        let names = self.fields.iter().map(|(name, _)| name.as_str());
+        let is_digest = |name: &&str| {
+            *name == "content-md5"
+                || ["sha256", "sha1", "crc32", "crc32c", "crc64nvme"]
+                    .iter()
+                    .any(|algorithm| name.strip_prefix("x-amz-checksum-") == Some(*algorithm))
+        };
+        names.filter(is_digest).map(str::to_owned).collect()
+    }
+
     pub fn expects_continue(&self) -> bool {
         self.field("expect").is_some()
     }
