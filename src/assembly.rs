@@ -1,4 +1,4 @@
-//! The composition root: which store, which clock, which runtime, and which signals end a server.
+//! The composition root: which store, which clock, which runtime.
 //!
 //! The only place that names a concrete store (in `assembly/store.rs`) and reads the clock. Never decides anything about
 //! a release or a request.
@@ -13,10 +13,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::edge::policy::invalidation::Item;
 use crate::edge::proxy::api::Control;
 use crate::edge::proxy::engine::{Engine, EngineError, Parameters, Stats};
@@ -25,13 +24,17 @@ use crate::edge::proxy::log::{self, RecordLog, Writer};
 use crate::edge::proxy::sent::SENT_FILES_MAX;
 use crate::edge::settings::Settings;
 use crate::model::Clock;
-use crate::server::{self, Listeners, ServeError, Surroundings};
+use crate::server::{self, Listeners, Pulse, Secrets, ServeError, Surroundings};
 use crate::store::{Store, StoreError};
 
 mod cdn;
+mod service;
+mod signals;
 mod store;
 
 pub use cdn::{cdn, now};
+pub use service::Service;
+pub use signals::cancelled_by_signals;
 pub use store::{
     ConditionalWrites, StoreState, TRIAL_PRODUCT, create_store, examine_bucket, open_store,
     publisher,
@@ -57,6 +60,9 @@ pub enum AssemblyError {
         /// What is wrong with it, without a value that may hold a credential.
         what: String,
     },
+    /// The file of origin secrets cannot be used.
+    #[error(transparent)]
+    Secrets(ConfigError),
     /// A server speaks S3 and ignores what every promise of the store rests on.
     #[error("the server behind `{0}` ignores conditional writes")]
     Unconditional(String),
@@ -121,12 +127,15 @@ fn system(action: &'static str) -> impl FnOnce(io::Error) -> AssemblyError {
 pub struct Origin {
     listeners: Listeners,
     store: Arc<dyn Store>,
+    secrets: Secrets,
     config: Config,
 }
 
 impl Origin {
-    /// Opens the store and binds the sockets.
+    /// Reads the secrets, opens the store and binds the sockets.
     pub fn bind(config: Config) -> Result<Self, AssemblyError> {
+        let accepted = config.server.accepted_secrets();
+        let secrets = Secrets::new(accepted.map_err(AssemblyError::Secrets)?);
         let store = store::open_store_to_serve(&config.store)?;
         let listeners = Listeners::bind(config.server.listen, config.server.admin)?;
         let limits = &config.limits;
@@ -137,6 +146,7 @@ impl Origin {
         Ok(Self {
             listeners,
             store,
+            secrets,
             config,
         })
     }
@@ -155,12 +165,36 @@ impl Origin {
 
     /// Serves until `shutdown` is cancelled and the drain has ended. Blocks.
     pub fn run(self, shutdown: &CancellationToken) -> Result<(), AssemblyError> {
+        let pulse = Pulse::new(self.config.server.threads, None);
+        self.run_with(pulse, shutdown)
+    }
+
+    /// As [`Origin::run`], as a service: its manager is told how it is, and at SIGHUP it reads its secrets again.
+    pub fn run_as(
+        self,
+        service: Service,
+        shutdown: &CancellationToken,
+    ) -> Result<(), AssemblyError> {
+        let pulse = Pulse::new(self.config.server.threads, service.beat_every());
+        let attended = service.attend(&self, &pulse, shutdown)?;
+        let outcome = self.run_with(pulse, shutdown);
+        attended.end();
+        outcome
+    }
+
+    fn run_with(
+        self,
+        pulse: Arc<Pulse>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), AssemblyError> {
         Ok(server::run(
             self.listeners,
             Surroundings {
                 store: self.store,
                 clock: clock(),
                 access_log: Box::new(io::stdout()),
+                secrets: self.secrets,
+                pulse,
             },
             &self.config,
             shutdown,
@@ -330,43 +364,5 @@ pub fn allow_descriptors(wanted: u64) -> u64 {
             tracing::warn!(%error, "cannot raise the limit of open files");
             current
         }
-    }
-}
-
-/// A token that the first SIGTERM or SIGINT cancels. A second one ends the process at once, whatever is in flight.
-pub fn cancelled_by_signals() -> Result<CancellationToken, AssemblyError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .map_err(system("start the runtime for signals"))?;
-    let (mut terminate, mut interrupt) = {
-        let _inside = runtime.enter();
-        let listen = |kind: SignalKind| signal(kind).map_err(system("listen for signals"));
-        (
-            listen(SignalKind::terminate())?,
-            listen(SignalKind::interrupt())?,
-        )
-    };
-    let token = CancellationToken::new();
-    let cancelled = token.clone();
-    let wait = move || {
-        runtime.block_on(async {
-            next_of(&mut terminate, &mut interrupt).await;
-            cancelled.cancel();
-            next_of(&mut terminate, &mut interrupt).await;
-        });
-        std::process::exit(1);
-    };
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(wait)
-        .map_err(system("start the thread for signals"))?;
-    Ok(token)
-}
-
-async fn next_of(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => (),
-        _ = interrupt.recv() => (),
     }
 }

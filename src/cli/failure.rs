@@ -136,6 +136,10 @@ impl From<DeviceError> for Failure {
 
 impl From<AssemblyError> for Failure {
     fn from(error: AssemblyError) -> Self {
+        let error = match error {
+            AssemblyError::Secrets(error) => return Self::from(error),
+            error => error,
+        };
         match &error {
             AssemblyError::NoStore(path) => {
                 let hint = format!(
@@ -176,10 +180,14 @@ impl From<ConfigError> for Failure {
                     ..Self::new(Exit::Usage, error)
                 }
             }
-            ConfigError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Self::new(Exit::NotFound, error)
+            ConfigError::Unreadable { source, .. }
+            | ConfigError::SecretsUnreadable { source, .. } => {
+                let exit = match source.kind() {
+                    io::ErrorKind::NotFound => Exit::NotFound,
+                    _ => Exit::Failed,
+                };
+                Self::new(exit, error)
             }
-            ConfigError::Unreadable { .. } => Self::new(Exit::Failed, error),
         }
     }
 }

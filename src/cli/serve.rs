@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Context, Failure, StoreArgs};
-use crate::assembly::{self, Origin};
+use crate::assembly::{self, Origin, Service};
 use crate::config::{AccessLog, Config, schema};
 use crate::telemetry::Format;
 
@@ -14,7 +14,8 @@ use crate::telemetry::Format;
 #[command(after_help = "\
 Prints `listening on http://ADDR` and `admin on http://ADDR`, a line each, once it accepts. SIGTERM or SIGINT ends it: \
 it stops accepting, finishes downloads in flight within `server.drain_grace`, and ends with exit code 0. A second signal \
-ends it at once. It only reads the store, and does not create one.
+ends it at once. SIGHUP reads the file of `server.origin_secrets_path` again. It only reads the store, and does not \
+create one.
 
 Examples:
   headwater serve
@@ -86,12 +87,13 @@ impl Typed {
         context.start_logging("info,object_store=warn", format)?;
         // Before the sockets: a signal that comes early must end this process as it would later.
         let shutdown = assembly::cancelled_by_signals()?;
+        let service = Service::listen()?;
         let origin = Origin::bind(config)?;
         context.output.result(&format!(
             "listening on http://{}\nadmin on http://{}\n",
             origin.listen_address()?,
             origin.admin_address()?
         ))?;
-        Ok(origin.run(&shutdown)?)
+        Ok(origin.run_as(service, &shutdown)?)
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum Place {
 }
 
 /// What a store may be.
-const STORE_FORMS: &str = "a directory or s3://BUCKET[/PREFIX]";
+pub(super) const STORE_FORMS: &str = "a directory or s3://BUCKET[/PREFIX]";
 
 /// Reads a directory or `s3://BUCKET[/PREFIX]`. Anything that looks like a URL and is none of S3 is refused, so that a
 /// slip of the pen does not become a directory named `s3:`.

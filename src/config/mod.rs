@@ -14,6 +14,7 @@ mod location;
 mod raw;
 mod remote;
 pub mod schema;
+mod secrets;
 mod show;
 mod validate;
 
@@ -28,6 +29,7 @@ pub mod reading {
 
 pub use location::{read_endpoint, read_region};
 pub use raw::{Environment, Flags, ProcessEnvironment, Source, log_directives, wants_colours};
+pub use secrets::Secret;
 pub use show::HIDDEN;
 
 /// Everything an operator may set.
@@ -184,8 +186,10 @@ pub struct Server {
     pub threads: NonZeroUsize,
     /// One record per request.
     pub access_log: AccessLog,
-    /// A request must carry one of these; empty: none is asked for.
+    /// A request must carry one of these, or one of the file's; empty and no file: none is asked for.
     pub origin_secrets: Vec<Secret>,
+    /// A file with more of them, which is read when serving starts and at every SIGHUP.
+    pub origin_secrets_path: Option<PathBuf>,
     /// In this header (lower case).
     pub origin_secret_header: String,
     /// The header that carries cache tags (lower case); `None` sends none.
@@ -291,6 +295,7 @@ impl Default for Config {
                 threads: validate::threads_default(),
                 access_log: AccessLog::Off,
                 origin_secrets: Vec::new(),
+                origin_secrets_path: None,
                 origin_secret_header: secret_header,
                 cache_tag_header: Some(schema::CACHE_TAG_HEADER_DEFAULT.to_owned()),
                 drain_delay: schema::DRAIN_DELAY.default,
@@ -325,6 +330,14 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file of secrets cannot be read.
+    #[error("cannot read the file of `server.origin_secrets_path`, `{path}`")]
+    SecretsUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Everything that is wrong with it, to be printed a line each.
     #[error("the configuration has {}", count_problems(.problems.len()))]
     Invalid {
@@ -345,13 +358,36 @@ fn count_problems(count: usize) -> String {
 pub struct Problem {
     source: Source,
     what: String,
+    kind: ProblemKind,
+}
+
+/// Whose problem it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ProblemKind {
+    /// That of whoever wrote it.
+    Fault,
+    /// A file leaves a key to the environment or a flag on purpose, and neither sets it.
+    LeftOpen,
 }
 
 impl Problem {
     /// A problem of a setting that was written there.
     #[must_use]
     pub fn new(source: Source, what: String) -> Self {
-        Self { source, what }
+        let kind = ProblemKind::Fault;
+        Self { source, what, kind }
+    }
+
+    /// A key that a file leaves to the environment or a flag, and that neither sets.
+    fn left_open(source: Source, what: String) -> Self {
+        let kind = ProblemKind::LeftOpen;
+        Self { source, what, kind }
+    }
+
+    /// Whether the file is right, and only not enough by itself.
+    #[must_use]
+    pub fn is_left_open(&self) -> bool {
+        self.kind == ProblemKind::LeftOpen
     }
 
     /// Where it was written; problems are told in this order.
@@ -395,40 +431,5 @@ impl AccessLog {
             Self::Text => "text",
             Self::Json => "json",
         }
-    }
-}
-
-/// A value that never appears in a log, an error or `config show`.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Checks length and alphabet: what can stand in a header, and between commas in a variable. A refusal says what
-    /// is wrong without repeating the value.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (min, max) = (schema::SECRET_CHARS_MIN, schema::SECRET_CHARS_MAX);
-        let length = text.chars().count();
-        if !(min..=max).contains(&length) {
-            Err(format!("has {length} characters; allowed: {min} to {max}"))
-        } else if !text
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b',')
-        {
-            Err("has a character other than visible ASCII without comma".to_owned())
-        } else {
-            Ok(Self(text.to_owned()))
-        }
-    }
-
-    /// The value, for a constant-time comparison.
-    #[must_use]
-    pub fn expose(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::schema::{CACHE_DISK_PATH, KEYS, LOG_VARIABLE, STORE_PATH};
+use super::schema::{CACHE_DISK_PATH, KEYS, LOG_VARIABLE, ORIGIN_SECRETS_PATH, STORE_PATH};
 use super::{ConfigError, Problem};
 
 /// Where environment variables come from: the process, or a test's map.
@@ -164,7 +164,8 @@ impl Settings {
             };
             if let Some(text) = environment.variable(variable) {
                 let value = match key.name {
-                    STORE_PATH | CACHE_DISK_PATH => Value::Path(text.into()), // which need not be UTF-8
+                    // Which need not be UTF-8.
+                    STORE_PATH | CACHE_DISK_PATH | ORIGIN_SECRETS_PATH => Value::Path(text.into()),
                     _ => Value::Text(text.to_string_lossy().into_owned()),
                 };
                 settings.set(key.name, value, Source::Variable(variable));

@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::location::{Place, parse_place, read_endpoint, read_region, shown};
+use super::location::{Place, STORE_FORMS, parse_place, read_endpoint, read_region, shown};
 use super::raw::{Setting, Source, Value};
 use super::schema;
-use super::validate::{Reader, expected, read_boolean, text_of};
+use super::validate::{Reader, expected, read_boolean, read_path, text_of};
 use super::{Cache, Cdn, CdnKind, S3Location, StoreLocation};
 
 /// How a bucket is reached: the keys of `[store]` beside its place.
@@ -57,6 +57,8 @@ impl Reader {
     }
 
     pub(super) fn store(&mut self, access: &Access) -> StoreLocation {
+        let way_out = format!("HEADWATER_STORE or --store has to name {STORE_FORMS}");
+        self.refuse_left_open(schema::STORE_PATH, &way_out);
         let place = self.take(schema::STORE_PATH, |setting| match &setting.value {
             Value::Path(path) => match path.to_str() {
                 Some(text) => parse_place(text),
@@ -86,11 +88,8 @@ impl Reader {
         Cache {
             memory_bytes: self.count(&schema::CACHE_MEMORY_BYTES) as u64,
             disk_path: self
-                .take(schema::CACHE_DISK_PATH, |setting| match &setting.value {
-                    Value::Path(path) => Ok(Some(path.clone())),
-                    Value::Text(text) if text.is_empty() => Ok(None),
-                    Value::Text(text) => Ok(Some(PathBuf::from(text))),
-                    other => Err(expected(other, "the path of a directory, as text")),
+                .take(schema::CACHE_DISK_PATH, |setting| {
+                    read_path(setting, "the path of a directory, as text")
                 })
                 .flatten(),
             disk_bytes: self.count(&schema::CACHE_DISK_BYTES) as u64,

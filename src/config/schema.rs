@@ -44,6 +44,7 @@ pub const KEYS: &[Key] = &[
     key(THREADS, Some("HEADWATER_THREADS")),
     key(ACCESS_LOG, Some("HEADWATER_ACCESS_LOG")),
     key(ORIGIN_SECRETS, Some("HEADWATER_ORIGIN_SECRETS")),
+    key(ORIGIN_SECRETS_PATH, Some("HEADWATER_ORIGIN_SECRETS_PATH")),
     key(ORIGIN_SECRET_HEADER, None),
     key(CACHE_TAG_HEADER, None),
     key(DRAIN_DELAY.key, None),
@@ -267,8 +268,13 @@ pub const ORIGIN_SECRETS: &str = "server.origin_secrets";
 pub const SECRET_CHARS_MIN: usize = 16;
 /// The header has to fit into a request head beside everything else.
 pub const SECRET_CHARS_MAX: usize = 256;
-/// Two for a rotation, twice: two edges may rotate independently.
+/// Two for a rotation, twice: two edges may rotate independently. Of the file and the setting together.
 pub const SECRETS_MAX: usize = 4;
+/// A file with more of them, so that a secret stands neither in a configuration nor in an environment, which every
+/// child and every crash report inherits, and can be rotated without a restart; empty names none.
+pub const ORIGIN_SECRETS_PATH: &str = "server.origin_secrets_path";
+/// Four secrets of the longest kind, with room for a page of comments. What is larger is some other file.
+pub const SECRETS_FILE_BYTES_MAX: u64 = 16 * KIB as u64;
 
 /// The header in which an edge sends the secret.
 pub const ORIGIN_SECRET_HEADER: &str = "server.origin_secret_header";
@@ -336,7 +342,8 @@ pub const STORE_READS_MAX: Count = items("limits.store_reads_max", 64, 1, 512);
 /// A day: as long as an edge may go on with a stale channel by default (`channels.stale_if_error`).
 pub const STORE_STALE_MAX: Span = timer("limits.store_stale_max", DAY, Duration::ZERO, MONTH);
 
-/// A promote reaches every edge within half a minute, and an edge asks twice a minute whatever the fleet.
+/// A promote reaches every edge within half a minute, and an edge asks twice a minute for each copy that it keeps, whatever
+/// the fleet.
 pub const MAX_AGE: Span = lifetime("channels.max_age", Duration::from_secs(30), DAY);
 /// As long as the document is fresh: no device ever waits for the origin, none sees a channel above a minute old.
 pub const STALE_WHILE_REVALIDATE: Span = lifetime(

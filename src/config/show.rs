@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::remote::{Access, print_path_style};
@@ -62,7 +62,8 @@ fn values(config: &Config, access: &Access) -> [(&'static str, String); schema::
     let tags = server.cache_tag_header.as_deref().unwrap_or_default();
     // Empty is how a file says that there is none.
     let text = |text: &Option<String>| quote(text.as_deref().unwrap_or_default());
-    let disk_path = cache.disk_path.as_deref().unwrap_or(Path::new(""));
+    let path =
+        |path: &Option<PathBuf>| quote(&path.as_deref().unwrap_or(Path::new("")).to_string_lossy());
     let hidden = vec![quote(HIDDEN); server.origin_secrets.len()].join(", ");
     [
         (schema::STORE_PATH, quote(&config.store.to_string())),
@@ -77,7 +78,7 @@ fn values(config: &Config, access: &Access) -> [(&'static str, String); schema::
             schema::CACHE_MEMORY_BYTES.key,
             cache.memory_bytes.to_string(),
         ),
-        (schema::CACHE_DISK_PATH, quote(&disk_path.to_string_lossy())),
+        (schema::CACHE_DISK_PATH, path(&cache.disk_path)),
         (schema::CACHE_DISK_BYTES.key, cache.disk_bytes.to_string()),
         count(schema::READ_AHEAD_BLOCKS, cache.read_ahead_blocks),
         (schema::CDN_KIND, quote(cdn.kind.as_str())),
@@ -90,6 +91,10 @@ fn values(config: &Config, access: &Access) -> [(&'static str, String); schema::
         (schema::THREADS, server.threads.to_string()),
         (schema::ACCESS_LOG, quote(server.access_log.as_str())),
         (schema::ORIGIN_SECRETS, format!("[{hidden}]")),
+        (
+            schema::ORIGIN_SECRETS_PATH,
+            path(&server.origin_secrets_path),
+        ),
         (
             schema::ORIGIN_SECRET_HEADER,
             quote(&server.origin_secret_header),

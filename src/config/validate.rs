@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::fmt::friendly::SpanParser;
@@ -75,6 +76,21 @@ impl Reader {
         }
     }
 
+    /// Notes a key that its file leaves open (`""`) and that nobody has set since, and reads it as its default.
+    pub(super) fn refuse_left_open(&mut self, key: &'static str, way_out: &str) {
+        let is_open = |setting: &&Setting| {
+            matches!(setting.source, Source::File(..))
+                && matches!(&setting.value, Value::Text(text) if text.is_empty())
+        };
+        if let Some(setting) = self.settings.get(key).filter(is_open) {
+            let what = format!("`{key}` is left open; {way_out}");
+            let problem = Problem::left_open(setting.source.clone(), what);
+            self.problems.push(problem);
+            self.refused.insert(key);
+            self.settings.remove(key);
+        }
+    }
+
     pub(super) fn count(&mut self, rule: &Count) -> usize {
         self.take(rule.key, |setting| read_count(setting, rule))
             .unwrap_or(rule.default)
@@ -108,6 +124,11 @@ impl Reader {
             origin_secrets: self
                 .take(schema::ORIGIN_SECRETS, read_secrets)
                 .unwrap_or_default(),
+            origin_secrets_path: self
+                .take(schema::ORIGIN_SECRETS_PATH, |setting| {
+                    read_path(setting, "the path of a file, as text")
+                })
+                .flatten(),
             origin_secret_header: self
                 .take(schema::ORIGIN_SECRET_HEADER, |setting| {
                     read_header(text_of(setting, "the name of a header")?)
@@ -305,6 +326,16 @@ fn read_access_log(setting: &Setting) -> Result<AccessLog, String> {
     let wanted = "\"off\", \"text\" or \"json\"";
     let text = text_of(setting, wanted)?;
     AccessLog::parse(text).ok_or_else(|| format!("is `{text}`; it has to be {wanted}"))
+}
+
+/// A path that may be left out: in a file, `""`.
+pub(super) fn read_path(setting: &Setting, wanted: &str) -> Result<Option<PathBuf>, String> {
+    match &setting.value {
+        Value::Path(path) => Ok(Some(path.clone())),
+        Value::Text(text) if text.is_empty() => Ok(None),
+        Value::Text(text) => Ok(Some(PathBuf::from(text))),
+        other => Err(expected(other, wanted)),
+    }
 }
 
 /// In a variable the secrets are separated by commas.

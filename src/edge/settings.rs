@@ -145,7 +145,7 @@ mod tests {
                 ConfigError::Invalid { problems } => {
                     problems.iter().map(ToString::to_string).collect()
                 }
-                ConfigError::Unreadable { path, .. } => vec![path.display().to_string()],
+                other => vec![other.to_string()],
             },
         )
     }

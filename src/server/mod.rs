@@ -34,7 +34,9 @@ mod exchange;
 mod metrics;
 mod origin;
 mod payload;
+mod pulse;
 mod readers;
+mod secrets;
 mod transmit;
 mod wire;
 mod worker;
@@ -46,7 +48,9 @@ use self::blocks::Blocks;
 use self::connection::{Handler, Site};
 use self::metrics::Metrics;
 use self::origin::{Origin, Shared};
+pub use self::pulse::{Pulse, Watch};
 use self::readers::Readers;
+pub use self::secrets::Secrets;
 use self::wire::Rules;
 use self::worker::Places;
 
@@ -120,6 +124,10 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where access records go.
     pub access_log: Box<dyn Write + Send>,
+    /// What a request must present one of.
+    pub secrets: Secrets,
+    /// What shows that every thread makes progress.
+    pub pulse: Arc<Pulse>,
 }
 
 /// Serves until `shutdown` is cancelled and the drain has ended. Blocks the calling thread; starts its own threads.
@@ -136,15 +144,25 @@ pub fn run(
         store,
         clock,
         access_log,
+        secrets,
+        pulse,
     } = surroundings;
     let (reading, readers) =
         Readers::start(config.limits.store_reads_max).map_err(ServeError::new("start readers"))?;
     let log = AccessLogger::start(config.server.access_log, Arc::clone(&clock), access_log)
         .map_err(ServeError::new("start the access log"))?;
     let (log, log_thread) = log.unzip();
-    let shared = Arc::new(share(config, store, clock, log, &readers)?);
+    let surroundings = Shareable {
+        store,
+        clock,
+        log,
+        secrets,
+    };
+    let shared = Arc::new(share(config, surroundings, &readers)?);
     let seed = Seed {
         config: config.clone(),
+        is_secret_asked_for: shared.secrets.is_asked_for(),
+        pulse,
         tokens: Tokens::new(),
         readers,
     };
@@ -164,7 +182,7 @@ pub fn run(
         let (seed, shared, places) = (seed.clone(), Arc::clone(&shared), places.clone());
         let work = move || {
             let metrics = Arc::clone(&shared.metrics);
-            seed.serve(ground, Origin::new(shared), places, metrics)
+            seed.serve(number, ground, Origin::new(shared), (places, metrics))
         };
         workers.push(spawn(format!("headwater-{number}"), work)?);
     }
@@ -180,14 +198,17 @@ pub fn run(
     outcome
 }
 
-/// What the handlers on all threads share.
-fn share(
-    config: &Config,
+/// What becomes [`Shared`] with the configuration.
+struct Shareable {
     store: Arc<dyn Store>,
     clock: Clock,
     log: Option<AccessLogger>,
-    readers: &Readers,
-) -> Result<Shared, ServeError> {
+    secrets: Secrets,
+}
+
+/// What the handlers on all threads share.
+fn share(config: &Config, with: Shareable, readers: &Readers) -> Result<Shared, ServeError> {
+    let store = with.store;
     let limits = &config.limits;
     let cache_control = HeaderValue::from_str(&config.channels.cache_control());
     let index = Index::new(
@@ -210,9 +231,9 @@ fn share(
             limits.open_artifacts_max,
         )),
         metrics,
-        log,
-        clock,
-        secrets: config.server.origin_secrets.clone(),
+        log: with.log,
+        clock: with.clock,
+        secrets: with.secrets,
         ranges_max: limits.ranges_max,
         pointer_cache_control: cache_control.map_err(|invalid| ServeError {
             action: "make Cache-Control".into(),
@@ -270,6 +291,8 @@ impl Tokens {
 #[derive(Clone)]
 struct Seed {
     config: Config,
+    is_secret_asked_for: bool,
+    pulse: Arc<Pulse>,
     tokens: Tokens,
     readers: Readers,
 }
@@ -283,8 +306,8 @@ impl Seed {
             fields_max: limits.head_fields_max,
             uri_bytes_max: limits.uri_bytes_max,
         };
-        let is_guarded = !server.origin_secrets.is_empty();
-        let secret_header = is_guarded.then(|| server.origin_secret_header.clone());
+        let header = &server.origin_secret_header;
+        let secret_header = self.is_secret_asked_for.then(|| header.clone());
         Rc::new(Site {
             handler: Rc::new(handler),
             rules: Rc::new(Rules {
@@ -303,14 +326,19 @@ impl Seed {
     /// One worker's thread.
     fn serve<H: Handler>(
         &self,
+        number: usize,
         ground: Ground,
         handler: H,
-        places: Places,
-        metrics: Arc<Metrics>,
+        (places, metrics): (Places, Arc<Metrics>),
     ) -> io::Result<()> {
         let site = self.site(handler, &self.tokens);
-        let serving = worker::run(ground.listener, site, places, metrics);
-        let outcome = LocalSet::new().block_on(&ground.runtime, serving);
+        let outcome = LocalSet::new().block_on(&ground.runtime, async {
+            tokio::task::spawn_local(Arc::clone(&self.pulse).beat(number));
+            worker::run(ground.listener, site, places, metrics).await
+        });
+        if outcome.is_ok() {
+            self.pulse.has_served(number);
+        }
         ground.runtime.shutdown_background(); // a look at a dead disk must not keep the process
         outcome
     }
@@ -332,6 +360,8 @@ impl Seed {
         );
         let outcome = LocalSet::new()
             .block_on(&ground.runtime, async {
+                let overseer = self.pulse.overseer();
+                tokio::task::spawn_local(Arc::clone(&self.pulse).beat(overseer));
                 let places = Places::new(ADMIN_CONNECTIONS_MAX);
                 let serving = worker::run(ground.listener, site, places, Arc::new(Metrics::new()));
                 let serving = tokio::task::spawn_local(serving);

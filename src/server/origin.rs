@@ -15,7 +15,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Empty;
 use lru::LruCache;
-use subtle::{Choice, ConstantTimeEq};
 use tokio::time::{Instant, timeout};
 
 use super::access::AccessLogger;
@@ -25,8 +24,8 @@ use super::damage::Damage;
 use super::exchange::{Granted, Incoming, Record};
 use super::metrics::Metrics;
 use super::payload::{Frame, Payload};
+use super::secrets::{Guard, Secrets};
 use crate::catalog::index::{FRESH_FOR, Index, IndexError, LoadedRelease, PATIENCE};
-use crate::config::Secret;
 use crate::http::{
     Description, Method, Plan, Problem, Reply, Representation, RequestHead, found, healthy, plan,
     problem, reply,
@@ -61,8 +60,8 @@ pub struct Shared {
     pub log: Option<AccessLogger>,
     /// What time it is, for `Last-Modified` of a release from a clock ahead of ours.
     pub clock: Clock,
-    /// What a request must present one of, unless empty.
-    pub secrets: Vec<Secret>,
+    /// What a request must present one of.
+    pub secrets: Secrets,
     /// `limits.ranges_max`
     pub ranges_max: usize,
     /// `Cache-Control` of everything under `/channels/`.
@@ -74,6 +73,7 @@ pub struct Shared {
 /// The handler of one thread.
 pub struct Origin {
     shared: Arc<Shared>,
+    guard: RefCell<Guard>,
     remembered: RefCell<LruCache<Box<[u8]>, Remembered>>,
 }
 
@@ -185,23 +185,15 @@ impl Origin {
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
+            guard: RefCell::new(shared.secrets.guard()),
             shared,
             remembered: RefCell::new(LruCache::new(REMEMBERED_MAX)),
         }
     }
 
-    /// Compares with every secret, and each whole, so that the time taken tells nothing.
     fn is_authorised(&self, head: &RequestHead) -> bool {
-        if self.shared.secrets.is_empty() {
-            return true;
-        }
         let presented = head.presented_secret.as_deref().unwrap_or_default();
-        let is_match = |found, secret: &Secret| found | secret.expose().ct_eq(presented);
-        self.shared
-            .secrets
-            .iter()
-            .fold(Choice::from(0), is_match)
-            .into()
+        self.guard.borrow_mut().admits(presented)
     }
 
     fn recall(&self, path: &[u8], now: Instant) -> Option<Object> {

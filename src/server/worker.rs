@@ -77,7 +77,10 @@ pub async fn run<H: Handler>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _peer)) => admit(stream),
+            Ok((stream, _peer)) => {
+                crate::crash::point("worker.accepted");
+                admit(stream);
+            }
             Err(error) => {
                 metrics.accept_errors.inc();
                 if !is_about_one_connection(&error) {

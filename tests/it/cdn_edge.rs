@@ -194,6 +194,40 @@ fn after_a_promote_every_pop_serves_the_new_channel_and_keeps_all_else() {
 }
 
 #[test]
+fn each_form_of_accept_encoding_has_a_copy_of_a_channel_and_a_purge_drops_all_of_them() {
+    let desk = Desk::new(AT_ONCE, "1");
+    let forms = ["", "gzip", "br", "gzip, br", "br;q=1.0, gzip, deflate"];
+    let ask = |target: &str| {
+        forms.map(|form| {
+            let field = match form {
+                "" => String::new(),
+                form => format!("Accept-Encoding: {form}\r\n"),
+            };
+            desk.edge.get(target, &field)
+        })
+    };
+    ask(DOCUMENT);
+    assert_eq!(
+        asked(&desk.origin, DOCUMENT),
+        4,
+        "the last two are one form"
+    );
+    for answer in ask(DOCUMENT) {
+        assert_eq!(answer.need("x-cache"), HIT);
+        // Shorter than what an edge compresses: the tag stays a strong one.
+        assert_eq!(answer.field("content-encoding"), None);
+        assert!(answer.need("etag").starts_with('"'));
+    }
+    ask(OLD_BYTES);
+    assert_eq!(asked(&desk.origin, OLD_BYTES), 1, "artifacts have one copy");
+    desk.told(&[&PROMOTE[..], &["--wait"]].concat());
+    for answer in ask(DOCUMENT) {
+        let document: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(document["release"]["version"], "1.1.0");
+    }
+}
+
+#[test]
 fn without_a_purge_a_pop_serves_the_old_channel_until_its_lifetime_ends() {
     // Long enough for a busy machine to promote and ask within it.
     let lifetimes = "[server]\ndrain_delay = \"0s\"\n[channels]\nmax_age = \"10s\"\nstale_while_revalidate = \"0s\"\n";

@@ -22,7 +22,7 @@ fn load(file: &str, variables: &Variables, flags: &Flags) -> Result<Resolved, Ve
                 .map(|problem| problem.to_string().replace(&place, ""))
                 .collect()
         }
-        ConfigError::Unreadable { .. } => panic!("{error}"),
+        _ => panic!("{error}"),
     })
 }
 

@@ -5,10 +5,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use headwater::config::{ConfigError, Flags};
+use headwater::config::{Channels, ConfigError, Flags};
 use headwater::edge::policy::distribution::AllowedMethods;
+use headwater::edge::policy::freshness::{Directives, Lifetime, Storage, lifetime};
 use headwater::edge::policy::spans::FillRange;
 use headwater::edge::settings::{Settings, keys};
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
 
 use crate::cli_sandbox::Sandbox;
 
@@ -27,7 +30,7 @@ cache_policy = \"CachingOptimized\"
 fn with(text: &str, flags: &Flags) -> Result<Settings, Vec<String>> {
     Settings::parse(Path::new("edge.toml"), text, flags).map_err(|error| match &error {
         ConfigError::Invalid { problems } => problems.iter().map(ToString::to_string).collect(),
-        ConfigError::Unreadable { .. } => panic!("{error}"),
+        _ => panic!("{error}"),
     })
 }
 
@@ -52,7 +55,7 @@ fn the_file_is_what_applies_without_one() {
 }
 
 /// Keys whose value in the file is a choice for Headwater's own paths, not a default.
-const CHOSEN: [&str; 13] = [
+const CHOSEN: [&str; 19] = [
     "origin_id",
     "url",
     "enabled",
@@ -65,6 +68,12 @@ const CHOSEN: [&str; 13] = [
     "cache_policy",
     "error_code",
     "error_caching_min_ttl",
+    "connection_attempts",
+    "connection_timeout",
+    "origin_keepalive_timeout",
+    "enable_accept_encoding_gzip",
+    "enable_accept_encoding_brotli",
+    "compress",
     "cache_tag_header", // checked below: "" is legal there too
 ];
 
@@ -85,7 +94,7 @@ fn every_other_key_of_the_file_may_be_left_out() {
         assert_eq!(format!("{:#?}", read(&without)), whole, "without `{line}`");
         tried += 1;
     }
-    assert!(tried > 40, "only {tried} keys");
+    assert!(tried > 35, "only {tried} keys");
     let without = text.replacen("cache_tag_header = \"cache-tag\"\n", "", 1);
     assert_eq!(format!("{:#?}", read(&without)), whole);
 }
@@ -124,10 +133,60 @@ fn the_built_in_distribution_keeps_artifacts_long_and_channels_short() {
         seconds("/artifacts/agent/1.0.0/x"),
         (1, 31_536_000, 31_536_000)
     );
-    assert_eq!(seconds("/channels/agent/stable.json"), (0, 30, 86_400));
+    assert_eq!(seconds("/channels/agent/stable.json"), (0, 30, 300));
     assert_eq!(seconds("/healthz"), (0, 0, 0));
     assert_eq!(settings.topology.shield.as_deref(), Some("eu-central-1"));
     assert!(distribution.behaviour("/artifacts/x").collapses());
+}
+
+#[test]
+fn the_built_in_distribution_times_its_origin_as_production_does() {
+    let settings = Settings::load(None, &Flags::default()).unwrap();
+    let artifacts = settings.distribution.behaviour("/artifacts/x");
+    let channels = settings.distribution.behaviour("/channels/x");
+    let origin = &artifacts.origin;
+    let seconds = |span: Duration| span.as_secs();
+    assert_eq!(
+        (
+            origin.connection_attempts,
+            seconds(origin.connection_timeout),
+            seconds(origin.read_timeout),
+            seconds(origin.keepalive_timeout),
+            origin.completion_timeout,
+        ),
+        (2, 4, 30, 60, None)
+    );
+    for (behaviour, has_encodings) in [(artifacts, false), (channels, true)] {
+        let key = &behaviour.cache.key;
+        assert_eq!(
+            (key.gzip, key.brotli, behaviour.compress),
+            (has_encodings, has_encodings, has_encodings)
+        );
+        for status in [404, 500, 502, 503, 504] {
+            assert_eq!(seconds(behaviour.error_ttls.of(status)), 1, "{status}");
+        }
+    }
+}
+
+#[test]
+fn of_the_day_that_an_origin_allows_the_built_in_edge_bridges_five_minutes() {
+    let settings = Settings::load(None, &Flags::default()).unwrap();
+    let channels = settings
+        .distribution
+        .behaviour("/channels/agent/stable.json");
+    let says = Channels::default().cache_control();
+    let headers = HeaderMap::from_iter([(CACHE_CONTROL, says.parse().unwrap())]);
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        lifetime(&Directives::read(&headers), &channels.cache.ttl),
+        Storage::Keep(Lifetime {
+            fresh: seconds(30),
+            stale_while_revalidate: seconds(30),
+            stale_if_error: Some(seconds(300)),
+            limit: seconds(300),
+        }),
+        "{says}"
+    );
 }
 
 #[test]

@@ -63,6 +63,8 @@ mod cli_simulate;
 mod cli_streams;
 /// `config/origin.toml` against the schema.
 mod config_file;
+/// Every file under `config/` is read by something, and holds no secret; what the image runs.
+mod config_folder;
 /// Precedence, limits at the edge and one past it, problems, secrets.
 mod config_values;
 /// The report of a simulation in a real browser, on a desk and on a phone.
@@ -71,6 +73,10 @@ mod fleet_report;
 mod s3_cli;
 /// Where credentials come from, and that none is printed.
 mod s3_credentials;
+/// What systemd is told, over a socket like its own.
+mod serve_notify;
+/// Origin secrets in a file, read again at SIGHUP.
+mod serve_secrets;
 
 // The wire: what every answer must be, byte by byte.
 /// R24: the drain.

@@ -24,6 +24,7 @@ pub struct Setup {
     threads: usize,
     store: Option<Arc<StoreDir>>,
     bucket: Option<(String, Vec<(&'static str, String)>)>,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// A store in a directory of its own, removed with the last origin that serves it.
@@ -117,6 +118,7 @@ impl Setup {
             threads: 2,
             store: None,
             bucket: None,
+            environment: Vec::new(),
         }
     }
 
@@ -144,6 +146,12 @@ impl Setup {
         self
     }
 
+    /// A variable of its environment.
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
     /// Starts it and waits until it accepts.
     #[track_caller]
     pub fn start(self) -> Origin {
@@ -155,6 +163,7 @@ impl Setup {
             .args(["--admin", "127.0.0.1:0", "--access-log", "json"])
             .args(["--threads", &self.threads.to_string(), "--config"])
             .arg(&file)
+            .envs(self.environment)
             .arg("--store");
         let store = if let Some((url, environment)) = self.bucket {
             command.arg(url).envs(environment);
