@@ -3,11 +3,12 @@
 #
 #   libcachesim    a cache simulator by others: the miss counts of our LRU must be its (tests/it/fleet_engines.rs)
 #   moto[server]   an S3 and a CloudFront by others (tests/it/harness/moto.rs)
+#   python-hcl2    reads the templates of the image (packer/tests/image.sh)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly python=${CARGO_TARGET_DIR:-target}/python
-readonly packages=(libcachesim==0.3.5 'moto[server]==5.2.5')
+readonly packages=(libcachesim==0.3.5 'moto[server]==5.2.5' python-hcl2==8.1.4)
 readonly mark=$python/installed.txt
 
 if [ "$(cat "$mark" 2>/dev/null)" != "${packages[*]}" ]; then
@@ -15,5 +16,5 @@ if [ "$(cat "$mark" 2>/dev/null)" != "${packages[*]}" ]; then
   python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: --target "$python" "${packages[@]}"
   printf '%s\n' "${packages[*]}" >"$mark"
 fi
-PYTHONPATH=$python python3 -c 'import libcachesim, moto.server'
+PYTHONPATH=$python python3 -c 'import hcl2, libcachesim, moto.server'
 echo "the Python packages of the tests are in $python"
