@@ -415,12 +415,34 @@ mock_resource "aws_acm_certificate" {
   defaults = {
     id  = "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
     arn = "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
-    domain_validation_options = [{
-      domain_name           = "updates.example.com"
-      resource_record_name  = "_0123456789abcdef.updates.example.com."
-      resource_record_type  = "CNAME"
-      resource_record_value = "_fedcba9876543210.acm-validations.aws."
-    }]
+
+    # Of every name that a test asks a certificate for: AWS answers with those that were asked.
+    domain_validation_options = [
+      {
+        domain_name           = "updates.example.com"
+        resource_record_name  = "_0123456789abcdef.updates.example.com."
+        resource_record_type  = "CNAME"
+        resource_record_value = "_fedcba9876543210.acm-validations.aws."
+      },
+      {
+        domain_name           = "origin.example.com"
+        resource_record_name  = "_0123456789abcdef.origin.example.com."
+        resource_record_type  = "CNAME"
+        resource_record_value = "_fedcba9876543210.acm-validations.aws."
+      },
+      {
+        domain_name           = "origin.updates.example.com"
+        resource_record_name  = "_0123456789abcdef.origin.updates.example.com."
+        resource_record_type  = "CNAME"
+        resource_record_value = "_fedcba9876543210.acm-validations.aws."
+      },
+    ]
+  }
+}
+
+mock_resource "aws_acm_certificate_validation" {
+  defaults = {
+    certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
   }
 }
 
