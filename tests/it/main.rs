@@ -107,6 +107,8 @@ mod wire_paths;
 mod wire_ranges;
 
 // S3.
+/// Terraform's plan against the server's own configuration, and both worlds against each other.
+mod infrastructure;
 /// Every command under the role that Terraform makes for its product, and what that role is refused.
 mod publisher_policy;
 /// Every command on a bucket.

@@ -2,11 +2,13 @@
 //!
 //! Owns the rules that neither rustc, clippy nor rustfmt can check. Each rule is a function from a file to findings,
 //! and has a test that hands it a file which breaks it; a rule that cannot fail is never added. The floors of the
-//! modules are in `floors.rs`, the rows of the edge in `rows.rs`, what a file and a token are in `sources.rs`.
+//! modules are in `floors.rs`, the rows of the edge in `rows.rs`, the rules of Terraform in `terraform.rs`, what a file
+//! and a token are in `sources.rs`.
 
 mod floors;
 mod rows;
 mod sources;
+mod terraform;
 
 use sources::{SourceFile, Token, lines_of, repository, top_level};
 
@@ -17,7 +19,8 @@ const SOURCE_LINES_MAX: usize = 600;
 const MARKDOWN_COLUMNS_MAX: usize = 120;
 
 /// The files at the root of the repository: each of them, and no other.
-const ROOT_FILES: [&str; 14] = [
+const ROOT_FILES: [&str; 15] = [
+    ".checkov.yaml",
     ".editorconfig",
     ".gitignore",
     "ARCHITECTURE.md",

@@ -1,0 +1,70 @@
+# Where the application is, and which of its paths never change.
+
+variable "region" {
+  description = "Where the load balancer is."
+  type        = string
+  default     = "eu-central-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "`region` is a Region of AWS such as eu-central-1."
+  }
+}
+
+variable "load_balancer_arn" {
+  description = "The application's load balancer, in private subnets."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:loadbalancer/app/.+$", var.load_balancer_arn))
+    error_message = "`load_balancer_arn` is the ARN of an Application Load Balancer."
+  }
+}
+
+variable "security_group_id" {
+  description = "Its security group: the one to which a rule for the edge is added."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^sg-[0-9a-f]{8,17}$", var.security_group_id))
+    error_message = "`security_group_id` is `sg-` and 8 to 17 hexadecimal digits."
+  }
+}
+
+variable "origin_name" {
+  description = "A name on the load balancer's certificate, for HTTPS to it. Null: HTTP on port 80, inside the network."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.origin_name == null ? true : can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]{2,63}$", var.origin_name))
+    error_message = "`origin_name` is a complete host name in lower case."
+  }
+}
+
+variable "artifact_path_pattern" {
+  description = "The paths whose bytes never change, such as /downloads/*."
+  type        = string
+  default     = "/artifacts/*"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/.+/\\*$", var.artifact_path_pattern))
+    error_message = "`artifact_path_pattern` starts with `/` and ends with `/*`; not all paths, which change."
+  }
+}
+
+variable "channel_path_pattern" {
+  description = "The paths that say what is newest, such as /latest/*."
+  type        = string
+  default     = "/channels/*"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/.+/\\*$", var.channel_path_pattern))
+    error_message = "`channel_path_pattern` starts with `/` and ends with `/*`."
+  }
+}
