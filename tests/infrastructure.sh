@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what stands around the program: terraform/, its functions, packer/. Nothing is applied, nothing leaves this
+# Checks what stands around the program: terraform/, its functions and events, packer/. Nothing is applied, nothing leaves this
 # machine, no credentials are used, and nothing is written but below target/: terraform works on a copy.
 #
 #   tests/infrastructure.sh            every part
@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly all_parts=(format validate test plan functions packer weaknesses)
+readonly all_parts=(format validate test plan functions events packer weaknesses)
 
 target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)
 readonly target
@@ -164,16 +164,18 @@ part_functions() {
   say "functions: $(sed -nE 's/^# pass ([0-9]+)/\1/p' "$log") tests passed"
 }
 
-# `tests/run image` does the rest: it runs the template's steps on a machine.
-part_packer() {
-  local template count=0
-  # One by one: Debian's packer does not know -recursive.
-  while read -r template; do
-    packer fmt -check -diff "$template" || refuse "$template is not formatted"
-    count=$((count + 1))
-  done < <(find packer -name '*.pkr.hcl' | sort)
-  say "packer fmt: $count templates, nothing to change"
+# The patterns of the events that a plan has, tried on events by the matcher of somebody else.
+part_events() {
+  local log=$copy/events.log
+  if ! PYTHONPATH=$target/python python3 -B -m unittest discover terraform/tests/events >"$log" 2>&1; then
+    cat "$log"
+    refuse "the tests of the events failed"
+  fi
+  say "events: $(sed -nE 's/^Ran ([0-9]+) tests? in.*/\1/p' "$log") tests passed"
 }
+
+# `tests/run image` does the rest: it runs the template's steps on a machine.
+part_packer() { packer/tests/check; }
 
 # Twice: with the skip list nothing is found, and without it each of its entries is.
 part_weaknesses() {
