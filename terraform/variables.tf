@@ -119,7 +119,7 @@ variable "origin_mtls" {
 }
 
 variable "origin_secret_header" {
-  description = "The header in which the edge sends its secret; `server.origin_secret_header` of the origin is the same."
+  description = "The header in which the edge sends its secret; the listener and the instances look there."
   type        = string
   default     = "x-origin-secret"
   nullable    = false
