@@ -14,6 +14,14 @@ provider "aws" {
 
 data "aws_lb" "application" {
   arn = var.load_balancer_arn
+
+  # why: CloudFront reaches a VPC origin by a private address, and would say so after minutes only (fact 61).
+  lifecycle {
+    postcondition {
+      condition     = self.internal
+      error_message = "The load balancer is on the Internet; a VPC origin needs an internal one. See the README for the other way."
+    }
+  }
 }
 
 # The zones that its subnets are in: some have no VPC origins (fact 61).
@@ -55,10 +63,15 @@ module "edge" {
     origin_idle        = data.aws_lb.application.idle_timeout + 10
   }
 
-  # why: an application has paths that take more than GET; they go through, and nothing of them is kept.
+  # why: on one path it would bind all pages of the host name to HTTPS for a year, whatever becomes of this edge.
+  hsts = null
+
+  # why: an application has paths that take more than GET, and headers of its own; both go through as they are, and
+  # nothing of them is kept. Without the function, which would answer `/` itself and refuse POST.
   default_behavior = {
     allowed_methods            = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
     origin_request_policy_name = "Managed-AllViewerExceptHostHeader"
     run_function               = false
+    add_response_headers       = false
   }
 }
