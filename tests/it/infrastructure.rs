@@ -196,6 +196,23 @@ fn instances_are_told_what_the_image_takes_and_what_the_server_understands() {
     assert_eq!(sent.unwrap()["custom_header"][0]["name"], "x-pass");
 }
 
+/// The bucket keeps replaced versions for weeks; of leases a publish leaves thousands.
+#[test]
+fn leases_of_every_product_are_forgotten_after_a_day() {
+    let plan = Plan::with_edge();
+    let rules = plan.at("module.store.aws_s3_bucket_lifecycle_configuration.store");
+    for product in ["agent", "firmware"] {
+        let prefix = format!("artifacts/{product}/.headwater/");
+        let of_leases = |rule: &&Value| rule.pointer("/filter/0/prefix") == Some(&json!(prefix));
+        let rule = rules.blocks("rule").iter().find(of_leases);
+        let rule = rule.unwrap_or_else(|| panic!("no rule for {prefix}"));
+        assert_eq!(
+            rule.pointer("/noncurrent_version_expiration/0/noncurrent_days"),
+            Some(&json!(1))
+        );
+    }
+}
+
 // ---- Times ------------------------------------------------------------------------------------------------------------
 
 /// Fact 85: whoever asks lets go first.
