@@ -69,7 +69,7 @@ variable "target_group_arn_suffix" {
 }
 
 variable "autoscaling_group_name" {
-  description = "The group of instances; it must publish its own metrics (GroupDesiredCapacity, GroupMaxSize, GroupInServiceInstances)."
+  description = "The group of instances; it must publish its own metrics (GroupDesiredCapacity, GroupMaxSize, GroupMinSize, GroupInServiceInstances)."
   type        = string
   nullable    = false
 
