@@ -1,5 +1,4 @@
-# The example that puts an edge in front of an application that somebody runs. Owns what it must leave alone.
-# Nothing here ran against AWS.
+# What the READMEs of the examples promise and a plan of their defaults does not show. Nothing here ran against AWS.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -7,6 +6,15 @@ mock_provider "aws" {
 }
 
 variables {
+  # examples/complete
+  region       = "eu-central-1"
+  ami_id       = "ami-0123456789abcdef0"
+  domain       = { zone_id = "Z0123456789EXAMPLE", name = "updates.example.com", origin_name = "origin.example.com" }
+  products     = { agent = { github = { repository = "example/agent", refs = ["refs/tags/v*"] } } }
+  alarm_emails = ["ops@example.com"]
+  budget_usd   = 2000
+
+  # examples/attach-to-existing-alb
   load_balancer_arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/application/0123456789abcdef"
   security_group_id = "sg-0123456789abcdef0"
 }
@@ -49,4 +57,22 @@ run "refuses_a_load_balancer_on_the_internet" {
   }
 
   expect_failures = [data.aws_lb.application]
+}
+
+run "the_world_without_an_edge_is_planned_beside_an_edge_in_phase_two" {
+  command = plan
+
+  module {
+    source = "./examples/complete"
+  }
+
+  variables {
+    edge_enabled                       = false
+    restrict_to_service_security_group = true
+  }
+
+  assert {
+    condition     = output.distribution_id == null && output.url == "https://updates.example.com"
+    error_message = "The other world has an edge, or another name."
+  }
 }
