@@ -263,6 +263,7 @@ module "observability" {
   bucket_name  = local.bucket_name
   store_prefix = var.store_prefix
   alarm_emails = var.alarm_emails
+  thresholds   = var.thresholds
   event_emails = var.event_emails
   budget       = var.budget
   tags         = var.tags

@@ -572,6 +572,23 @@ variable "event_emails" {
   }
 }
 
+variable "thresholds" {
+  description = "Where alarms begin, of those that modules/observability lists: origin_gigabytes_per_hour is twice what one release publishes. What is left out has its default."
+  type        = map(number)
+  default     = {}
+  nullable    = false
+
+  # why: a map that becomes an object loses what the object does not know, and a misspelt threshold would do nothing.
+  validation {
+    condition = length(setsubtract(keys(var.thresholds), [
+      "certificate_days", "connection_errors", "error_percent", "healthy_hosts_min", "hit_percent", "latency_milliseconds",
+      "load_balancer_errors", "minutes_at_maximum", "minutes_with_unhealthy_hosts", "offload_percent",
+      "origin_gigabytes_per_hour", "requests_min", "undelivered_events_allowed",
+    ])) == 0
+    error_message = "`thresholds` may have those of modules/observability: certificate_days, connection_errors, error_percent, healthy_hosts_min, hit_percent, latency_milliseconds, load_balancer_errors, minutes_at_maximum, minutes_with_unhealthy_hosts, offload_percent, origin_gigabytes_per_hour, requests_min and undelivered_events_allowed."
+  }
+}
+
 variable "budget" {
   description = "Dollars a month above which somebody is told, forecast included. Null: no budget."
   type = object({

@@ -80,6 +80,7 @@ run "with_a_secret" {
   variables {
     origin_mode          = "prefix_list_secret"
     origin_secret_header = "x-pass"
+    thresholds           = { origin_gigabytes_per_hour = 40 }
   }
 
   assert {

@@ -196,6 +196,19 @@ fn instances_are_told_what_the_image_takes_and_what_the_server_understands() {
     assert_eq!(sent.unwrap()["custom_header"][0]["name"], "x-pass");
 }
 
+#[test]
+fn an_alarm_begins_where_the_composition_is_told() {
+    let at = "module.observability.aws_cloudwatch_metric_alarm.origin[\"origin-bytes\"]";
+    assert_eq!(
+        Plan::with_a_secret().at(at).number("/threshold"),
+        40_000_000_000
+    );
+    assert_eq!(
+        Plan::with_edge().at(at).number("/threshold"),
+        250_000_000_000
+    );
+}
+
 /// The bucket keeps replaced versions for weeks; of leases a publish leaves thousands.
 #[test]
 fn leases_of_every_product_are_forgotten_after_a_day() {
