@@ -291,6 +291,12 @@ variable "log_bucket_name" {
     error_message = "`log_bucket_name` is 3 to 63 lower-case letters, digits or `-`, or null."
   }
 
+  # why: S3 takes 63 characters, and would say so in the middle of an apply.
+  validation {
+    condition     = var.log_bucket_name != null || length("${var.name}-logs-000000000000-${var.region}") <= 63
+    error_message = "`log_bucket_name` must be given: made of \"${var.name}\", account and Region it would have more than 63 characters."
+  }
+
   validation {
     condition     = var.log_bucket_name == null || var.log_bucket_name != var.bucket_name
     error_message = "`log_bucket_name` must not be the store's bucket."
