@@ -59,6 +59,65 @@ run "refuses_a_load_balancer_on_the_internet" {
   expect_failures = [data.aws_lb.application]
 }
 
+run "a_load_balancer_on_the_internet_is_asked_with_a_secret" {
+  command = plan
+
+  module {
+    source = "./examples/attach-to-existing-alb"
+  }
+
+  variables {
+    origin_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:application-AbCdEf"
+    origin_name       = "application.example.com"
+  }
+
+  override_data {
+    target = data.aws_lb.application
+    values = {
+      arn          = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/application/0123456789abcdef"
+      dns_name     = "application-0123456789.eu-central-1.elb.amazonaws.com"
+      vpc_id       = "vpc-0123456789abcdef0"
+      internal     = false
+      idle_timeout = 60
+      subnets      = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+    }
+  }
+
+  assert {
+    condition     = module.edge.vpc_origin_id == null
+    error_message = "A public load balancer cannot be a VPC origin."
+  }
+}
+
+run "refuses_a_secret_that_would_go_in_the_clear" {
+  command = plan
+
+  module {
+    source = "./examples/attach-to-existing-alb"
+  }
+
+  variables {
+    origin_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:application-AbCdEf"
+  }
+
+  expect_failures = [var.origin_secret_arn]
+}
+
+run "refuses_a_name_for_a_secret" {
+  command = plan
+
+  module {
+    source = "./examples/attach-to-existing-alb"
+  }
+
+  variables {
+    origin_secret_arn = "application"
+    origin_name       = "application.example.com"
+  }
+
+  expect_failures = [var.origin_secret_arn]
+}
+
 run "the_world_without_an_edge_is_planned_beside_an_edge_in_phase_two" {
   command = plan
 

@@ -15,11 +15,12 @@ provider "aws" {
 data "aws_lb" "application" {
   arn = var.load_balancer_arn
 
-  # why: CloudFront reaches a VPC origin by a private address, and would say so after minutes only (fact 61).
+  # why: CloudFront reaches a VPC origin by a private address (fact 61), a public one with a secret (fact 66), and would say
+  # after minutes only that it cannot.
   lifecycle {
     postcondition {
-      condition     = self.internal
-      error_message = "The load balancer is on the Internet; a VPC origin needs an internal one. See the README for the other way."
+      condition     = self.internal == (var.origin_secret_arn == null)
+      error_message = "`origin_secret_arn` is for a load balancer on the Internet, which needs one; an internal one needs none."
     }
   }
 }
@@ -35,7 +36,7 @@ module "edge" {
   source = "../../modules/edge"
 
   name        = "updates-edge"
-  origin_mode = "vpc"
+  origin_mode = var.origin_secret_arn == null ? "vpc" : "prefix_list_secret"
 
   origin = {
     load_balancer_arn = data.aws_lb.application.arn
@@ -45,6 +46,7 @@ module "edge" {
     protocol          = var.origin_name == null ? "http-only" : "https-only"
   }
 
+  origin_secret_arn     = var.origin_secret_arn
   origin_region         = var.region
   availability_zone_ids = [for subnet in data.aws_subnet.application : subnet.availability_zone_id]
 
