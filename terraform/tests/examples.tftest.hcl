@@ -135,3 +135,38 @@ run "the_world_without_an_edge_is_planned_beside_an_edge_in_phase_two" {
     error_message = "The other world has an edge, or another name."
   }
 }
+
+run "refuses_what_no_value_may_be_in_front_of_an_application" {
+  command = plan
+
+  module {
+    source = "./examples/attach-to-existing-alb"
+  }
+
+  variables {
+    region                = "Frankfurt"
+    load_balancer_arn     = "application"
+    security_group_id     = "application"
+    origin_name           = "https://application.example.com"
+    artifact_path_pattern = "/*"
+    channel_path_pattern  = "latest"
+  }
+
+  expect_failures = [
+    var.region, var.load_balancer_arn, var.security_group_id, var.origin_name, var.artifact_path_pattern, var.channel_path_pattern,
+  ]
+}
+
+run "refuses_a_region_that_is_none" {
+  command = plan
+
+  module {
+    source = "./examples/minimal"
+  }
+
+  variables {
+    region = "Frankfurt"
+  }
+
+  expect_failures = [var.region]
+}
