@@ -95,6 +95,10 @@ module "store" {
   name        = var.name
   bucket_name = local.bucket_name
   prefix      = var.store_prefix
+
+  # A publish leaves thousands of versions of its lease; they go after a day instead of with the artifacts.
+  products = keys(var.products)
+
   kms_key_arn = var.kms_key_arn
   object_lock = var.object_lock
 
@@ -262,6 +266,7 @@ module "observability" {
   bucket_name  = local.bucket_name
   store_prefix = var.store_prefix
   alarm_emails = var.alarm_emails
+  thresholds   = var.thresholds
   event_emails = var.event_emails
   budget       = var.budget
   tags         = var.tags

@@ -43,7 +43,7 @@ output "vpc_origin_id" {
 }
 
 output "security_group_rule_ids" {
-  description = "The rules that let the edge in. Empty without an edge."
+  description = "The rules that let the edge in. Null without an edge."
   value       = local.has_edge ? module.edge[0].security_group_rule_ids : null
 }
 
@@ -72,6 +72,11 @@ output "store_location" {
 output "bucket_name" {
   description = "The bucket of the store."
   value       = module.store.bucket_name
+}
+
+output "kms_key_statements_json" {
+  description = "What the policy of `kms_key_arn` needs beside the account's own statements, or the edge cannot read the bucket; \"[]\" when nothing."
+  value       = module.store.kms_key_statements_json
 }
 
 output "publisher_role_arns" {

@@ -119,7 +119,7 @@ variable "origin_mtls" {
 }
 
 variable "origin_secret_header" {
-  description = "The header in which the edge sends its secret; `server.origin_secret_header` of the origin is the same."
+  description = "The header in which the edge sends its secret; the listener and the instances look there."
   type        = string
   default     = "x-origin-secret"
   nullable    = false
@@ -569,6 +569,23 @@ variable "event_emails" {
   validation {
     condition     = alltrue([for email in var.event_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", email))])
     error_message = "Each of `event_emails` is an address such as releases@example.com."
+  }
+}
+
+variable "thresholds" {
+  description = "Where alarms begin, of those that modules/observability lists: origin_gigabytes_per_hour is twice what one release publishes. What is left out has its default."
+  type        = map(number)
+  default     = {}
+  nullable    = false
+
+  # why: a map that becomes an object loses what the object does not know, and a misspelt threshold would do nothing.
+  validation {
+    condition = length(setsubtract(keys(var.thresholds), [
+      "certificate_days", "connection_errors", "error_percent", "healthy_hosts_min", "hit_percent", "latency_milliseconds",
+      "load_balancer_errors", "minutes_at_maximum", "minutes_with_unhealthy_hosts", "offload_percent",
+      "origin_gigabytes_per_hour", "requests_min", "undelivered_events_allowed",
+    ])) == 0
+    error_message = "`thresholds` may have those of modules/observability: certificate_days, connection_errors, error_percent, healthy_hosts_min, hit_percent, latency_milliseconds, load_balancer_errors, minutes_at_maximum, minutes_with_unhealthy_hosts, offload_percent, origin_gigabytes_per_hour, requests_min and undelivered_events_allowed."
   }
 }
 

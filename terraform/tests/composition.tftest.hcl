@@ -157,6 +157,7 @@ run "refuses_what_no_value_may_be" {
     private_path_patterns        = ["/*"]
     alarm_emails                 = ["ops"]
     event_emails                 = ["releases @example.com"]
+    thresholds                   = { origin_gigabyte_per_hour = 500 }
     budget                       = { limit_usd = 0, emails = ["ops@example.com"] }
   }
 
@@ -165,7 +166,7 @@ run "refuses_what_no_value_may_be" {
     var.store_prefix, var.kms_key_arn, var.object_lock, var.products, var.github_oidc_provider_arn, var.permissions_boundary,
     var.ami_id, var.capacity, var.load_balancer_capacity_units, var.environment, var.origin_shield_region,
     var.price_class, var.http_version, var.cors_origins, var.private_path_patterns, var.alarm_emails, var.event_emails,
-    var.budget,
+    var.thresholds, var.budget,
   ]
 }
 

@@ -546,7 +546,16 @@ run "an_existing_application_keeps_its_pages" {
       allowed_methods            = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
       origin_request_policy_name = "Managed-AllViewerExceptHostHeader"
       run_function               = false
+      add_response_headers       = false
     }
+  }
+
+  assert {
+    condition = (
+      try(length(aws_cloudfront_distribution.this.default_cache_behavior[0].response_headers_policy_id), 0) == 0 &&
+      length([for key in keys(output.response_headers_policy_ids) : key if endswith(key, "-default")]) == 0
+    )
+    error_message = "The application's own headers are written over."
   }
 
   assert {

@@ -73,6 +73,22 @@ run "with_edge" {
   }
 }
 
+# Where the edge comes over the Internet, and shows a secret in a header that is not the default one.
+run "with_a_secret" {
+  command = plan
+
+  variables {
+    origin_mode          = "prefix_list_secret"
+    origin_secret_header = "x-pass"
+    thresholds           = { origin_gigabytes_per_hour = 40 }
+  }
+
+  assert {
+    condition     = strcontains(module.origin.user_data, "HEADWATER_ORIGIN_SECRET_HEADER=x-pass")
+    error_message = "Instances look for the secret in another header than the one that the edge sends."
+  }
+}
+
 run "without_edge" {
   command = plan
 

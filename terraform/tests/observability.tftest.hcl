@@ -173,8 +173,13 @@ run "a_group_that_may_not_grow_is_told_by_its_wish" {
     condition = { for q in aws_cloudwatch_metric_alarm.at_maximum.metric_query : q.id => q.metric[0].metric_name if length(q.metric) > 0 } == {
       wanted = "GroupDesiredCapacity"
       most   = "GroupMaxSize"
+      least  = "GroupMinSize"
     }
     error_message = "What the group wants against what it may have."
+  }
+  assert {
+    condition     = one([for q in aws_cloudwatch_metric_alarm.at_maximum.metric_query : q.expression if length(q.metric) == 0]) == "IF(wanted >= most AND most > least, 1, 0)"
+    error_message = "A group of a fixed size would ring for ever."
   }
   assert {
     condition = (

@@ -156,3 +156,16 @@ run "cloudwatch_looks_back_a_day_at_most" {
 
   expect_failures = [var.thresholds]
 }
+
+run "refuses_a_log_bucket_whose_name_would_be_too_long" {
+  command = plan
+  module { source = "./modules/observability" }
+
+  variables {
+    name         = "a-name-with-thirty-one-letters0"
+    region       = "ap-southeast-1"
+    certificates = {}
+  }
+
+  expect_failures = [var.log_bucket_name]
+}

@@ -247,6 +247,11 @@ run "one_value_before_the_first_rotation" {
     ])
     error_message = "An empty previous value must not be accepted, and the header must be the one that was named."
   }
+
+  assert {
+    condition     = strcontains(output.user_data, "\nHEADWATER_ORIGIN_SECRET_HEADER=x-edge-key\n")
+    error_message = "Instances must look into the header that the edge sends, or they answer everybody 403."
+  }
 }
 
 run "a_secret_that_is_not_json_is_refused" {

@@ -193,6 +193,7 @@ run "user_data_says_what_the_image_reads" {
       "HEADWATER_ASG=updates-origin",
       "HEADWATER_CACHE=auto",
       "HEADWATER_LIFECYCLE_HOOK=updates-drain",
+      "HEADWATER_ORIGIN_SECRET_HEADER=x-origin-secret",
       "HEADWATER_SECRET_ARN=arn:aws:secretsmanager:eu-central-1:123456789012:secret:updates-origin-AbCdEf",
       "HEADWATER_STORE=s3://updates-store/prod/eu",
       "HEADWATER_THREADS=2",

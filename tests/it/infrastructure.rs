@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use headwater::config::{Config, Flags, Resolved};
 use serde_json::{Value, json};
 
@@ -130,6 +132,97 @@ fn the_secret_header_of_the_modules_is_the_origins() {
             line.starts_with("default ") && line.ends_with(&format!("= \"{header}\""))
         };
         assert!(text.lines().any(is_default), "{file} has another header");
+    }
+}
+
+/// The image refuses to start with a setting that it does not know, or a value with other characters.
+#[test]
+fn instances_are_told_what_the_image_takes_and_what_the_server_understands() {
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/packer/files/usr/local/lib/headwater/configure"
+    );
+    let script = std::fs::read_to_string(script).unwrap();
+    let (_, allowed) = script.split_once("readonly allowed=(").unwrap();
+    let (allowed, _) = allowed.split_once(')').unwrap();
+    let allowed: BTreeSet<&str> = allowed.split_whitespace().collect();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.,:/@=+*-".contains(c);
+    assert!(script.contains(r"=~ ^[A-Za-z0-9_.,:/@=+*-]+$ "));
+    for plan in [
+        Plan::with_edge(),
+        Plan::with_a_secret(),
+        Plan::without_edge(),
+    ] {
+        let template = plan.one("module.origin", "aws_launch_template");
+        let told = STANDARD.decode(template.text("/user_data")).unwrap();
+        let told = String::from_utf8(told).unwrap();
+        let told: BTreeMap<&str, &str> = told
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split_once('=').unwrap())
+            .collect();
+        for (key, value) in &told {
+            assert!(allowed.contains(key), "{key} is not for instances");
+            assert!(
+                !value.is_empty() && value.chars().all(is_plain),
+                "{key}={value}"
+            );
+        }
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/production.toml");
+        let config = Resolved::load(Some(Path::new(file)), &told, &Flags::default())
+            .unwrap()
+            .config;
+        let header = told.get("HEADWATER_ORIGIN_SECRET_HEADER").copied();
+        assert_eq!(
+            config.server.origin_secret_header,
+            header.unwrap_or("x-origin-secret")
+        );
+        assert_eq!(
+            header.is_some(),
+            told.contains_key("HEADWATER_SECRET_ARN"),
+            "a secret without its header, or a header without a secret"
+        );
+    }
+    let rule = Plan::with_a_secret().one("module.origin", "aws_lb_listener_rule");
+    let edge = Plan::with_a_secret().at("module.edge[0].aws_cloudfront_distribution.this");
+    let sent = edge
+        .blocks("origin")
+        .iter()
+        .find(|origin| origin["origin_id"] == "origin");
+    assert_eq!(
+        rule.text("/condition/0/http_header/0/http_header_name"),
+        "x-pass"
+    );
+    assert_eq!(sent.unwrap()["custom_header"][0]["name"], "x-pass");
+}
+
+#[test]
+fn an_alarm_begins_where_the_composition_is_told() {
+    let at = "module.observability.aws_cloudwatch_metric_alarm.origin[\"origin-bytes\"]";
+    assert_eq!(
+        Plan::with_a_secret().at(at).number("/threshold"),
+        40_000_000_000
+    );
+    assert_eq!(
+        Plan::with_edge().at(at).number("/threshold"),
+        250_000_000_000
+    );
+}
+
+/// The bucket keeps replaced versions for weeks; of leases a publish leaves thousands.
+#[test]
+fn leases_of_every_product_are_forgotten_after_a_day() {
+    let plan = Plan::with_edge();
+    let rules = plan.at("module.store.aws_s3_bucket_lifecycle_configuration.store");
+    for product in ["agent", "firmware"] {
+        let prefix = format!("artifacts/{product}/.headwater/");
+        let of_leases = |rule: &&Value| rule.pointer("/filter/0/prefix") == Some(&json!(prefix));
+        let rule = rules.blocks("rule").iter().find(of_leases);
+        let rule = rule.unwrap_or_else(|| panic!("no rule for {prefix}"));
+        assert_eq!(
+            rule.pointer("/noncurrent_version_expiration/0/noncurrent_days"),
+            Some(&json!(1))
+        );
     }
 }
 

@@ -14,6 +14,15 @@ provider "aws" {
 
 data "aws_lb" "application" {
   arn = var.load_balancer_arn
+
+  # why: CloudFront reaches a VPC origin by a private address (fact 61), a public one with a secret (fact 66), and would say
+  # after minutes only that it cannot.
+  lifecycle {
+    postcondition {
+      condition     = self.internal == (var.origin_secret_arn == null)
+      error_message = "`origin_secret_arn` is for a load balancer on the Internet, which needs one; an internal one needs none."
+    }
+  }
 }
 
 # The zones that its subnets are in: some have no VPC origins (fact 61).
@@ -27,7 +36,7 @@ module "edge" {
   source = "../../modules/edge"
 
   name        = "updates-edge"
-  origin_mode = "vpc"
+  origin_mode = var.origin_secret_arn == null ? "vpc" : "prefix_list_secret"
 
   origin = {
     load_balancer_arn = data.aws_lb.application.arn
@@ -37,6 +46,7 @@ module "edge" {
     protocol          = var.origin_name == null ? "http-only" : "https-only"
   }
 
+  origin_secret_arn     = var.origin_secret_arn
   origin_region         = var.region
   availability_zone_ids = [for subnet in data.aws_subnet.application : subnet.availability_zone_id]
 
@@ -55,10 +65,15 @@ module "edge" {
     origin_idle        = data.aws_lb.application.idle_timeout + 10
   }
 
-  # why: an application has paths that take more than GET; they go through, and nothing of them is kept.
+  # why: on one path it would bind all pages of the host name to HTTPS for a year, whatever becomes of this edge.
+  hsts = null
+
+  # why: an application has paths that take more than GET, and headers of its own; both go through as they are, and
+  # nothing of them is kept. Without the function, which would answer `/` itself and refuse POST.
   default_behavior = {
     allowed_methods            = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
     origin_request_policy_name = "Managed-AllViewerExceptHostHeader"
     run_function               = false
+    add_response_headers       = false
   }
 }

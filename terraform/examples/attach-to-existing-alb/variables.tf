@@ -13,7 +13,7 @@ variable "region" {
 }
 
 variable "load_balancer_arn" {
-  description = "The application's load balancer, in private subnets."
+  description = "The application's load balancer: internal, or on the Internet with `origin_secret_arn`."
   type        = string
   nullable    = false
 
@@ -42,6 +42,23 @@ variable "origin_name" {
   validation {
     condition     = var.origin_name == null ? true : can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]{2,63}$", var.origin_name))
     error_message = "`origin_name` is a complete host name in lower case."
+  }
+}
+
+variable "origin_secret_arn" {
+  description = "For a load balancer on the Internet: the secret that the edge sends and its listener asks for. Null: it is internal."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.origin_secret_arn == null ? true : can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+$", var.origin_secret_arn))
+    error_message = "`origin_secret_arn` is the ARN of a secret in Secrets Manager."
+  }
+
+  # why: over the Internet a secret is sent by HTTPS alone (fact 66), and that needs a name.
+  validation {
+    condition     = var.origin_secret_arn == null || var.origin_name != null
+    error_message = "`origin_secret_arn` needs `origin_name`: the secret goes over HTTPS only."
   }
 }
 

@@ -21,8 +21,10 @@ module "headwater" {
   domain = var.domain
 
   # Both worlds from one plan: false is the same origin on a public load balancer.
-  edge_enabled                       = var.edge_enabled
-  restrict_to_service_security_group = var.restrict_to_service_security_group
+  edge_enabled = var.edge_enabled
+
+  # why: the second phase is a VPC origin's; said without an edge it would be refused, and the other world has no plan.
+  restrict_to_service_security_group = var.edge_enabled && var.restrict_to_service_security_group
 
   products = var.products
 

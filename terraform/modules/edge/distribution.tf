@@ -185,7 +185,7 @@ resource "aws_cloudfront_distribution" "this" {
 
     cache_policy_id            = data.aws_cloudfront_cache_policy.disabled.id
     origin_request_policy_id   = local.default_origin_request_policy_id
-    response_headers_policy_id = local.response_headers_policy_ids["primary-default"]
+    response_headers_policy_id = var.default_behavior.add_response_headers ? local.response_headers_policy_ids["primary-default"] : null
     compress                   = false
     viewer_protocol_policy     = var.viewer_protocol_policy
 

@@ -145,7 +145,7 @@ locals {
         cache_control = settings.force_cache_control ? cache_control : null
         hsts          = var.hsts
         cors_origins  = var.cors_origins
-      }
+      } if kind != "default" || var.default_behavior.add_response_headers
     }
   ]...)
 

@@ -159,7 +159,7 @@ resource "aws_cloudfront_distribution" "staging" {
 
     cache_policy_id            = data.aws_cloudfront_cache_policy.disabled.id
     origin_request_policy_id   = local.default_origin_request_policy_id
-    response_headers_policy_id = local.response_headers_policy_ids["staging-default"]
+    response_headers_policy_id = var.default_behavior.add_response_headers ? local.response_headers_policy_ids["staging-default"] : null
     compress                   = false
     viewer_protocol_policy     = var.viewer_protocol_policy
 

@@ -117,11 +117,12 @@ variable "error_caching_min_ttl" {
 }
 
 variable "default_behavior" {
-  description = "What is neither artifact nor channel; never cached. For an existing application with pages: all seven methods, origin_request_policy_name \"Managed-AllViewerExceptHostHeader\", run_function false."
+  description = "What is neither artifact nor channel; never cached. For an existing application with pages: all seven methods, origin_request_policy_name \"Managed-AllViewerExceptHostHeader\", run_function and add_response_headers false."
   type = object({
     allowed_methods            = optional(list(string), ["GET", "HEAD"])
     origin_request_policy_name = optional(string)
     run_function               = optional(bool, true)
+    add_response_headers       = optional(bool, true)
   })
   default  = {}
   nullable = false

@@ -189,16 +189,17 @@ resource "aws_cloudwatch_metric_alarm" "at_maximum" {
   ok_actions          = [aws_sns_topic.alarms["origin"].arn]
   tags                = var.tags
 
-  # why: the wish, not what is in service: instances that fail to start must not hide it.
+  # why: the wish, not what is in service: instances that fail to start must not hide it. A group of a fixed size is always
+  # at its maximum, and that is no news.
   metric_query {
     id          = "judged"
-    expression  = "IF(wanted >= most, 1, 0)"
+    expression  = "IF(wanted >= most AND most > least, 1, 0)"
     label       = "at maximum"
     return_data = true
   }
 
   dynamic "metric_query" {
-    for_each = { wanted = "GroupDesiredCapacity", most = "GroupMaxSize" }
+    for_each = { wanted = "GroupDesiredCapacity", most = "GroupMaxSize", least = "GroupMinSize" }
 
     content {
       id = metric_query.key

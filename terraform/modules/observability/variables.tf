@@ -69,7 +69,7 @@ variable "target_group_arn_suffix" {
 }
 
 variable "autoscaling_group_name" {
-  description = "The group of instances; it must publish its own metrics (GroupDesiredCapacity, GroupMaxSize, GroupInServiceInstances)."
+  description = "The group of instances; it must publish its own metrics (GroupDesiredCapacity, GroupMaxSize, GroupMinSize, GroupInServiceInstances)."
   type        = string
   nullable    = false
 
@@ -289,6 +289,12 @@ variable "log_bucket_name" {
   validation {
     condition     = var.log_bucket_name == null || can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.log_bucket_name))
     error_message = "`log_bucket_name` is 3 to 63 lower-case letters, digits or `-`, or null."
+  }
+
+  # why: S3 takes 63 characters, and would say so in the middle of an apply.
+  validation {
+    condition     = var.log_bucket_name != null || length("${var.name}-logs-000000000000-${var.region}") <= 63
+    error_message = "`log_bucket_name` must be given: made of \"${var.name}\", account and Region it would have more than 63 characters."
   }
 
   validation {

@@ -38,7 +38,12 @@ locals {
       HEADWATER_LIFECYCLE_HOOK = local.lifecycle_hook_name
       HEADWATER_STORE          = var.store.location
     },
-    var.origin_secret_arn == null ? {} : { HEADWATER_SECRET_ARN = var.origin_secret_arn },
+    # why: the header too. The listener and the edge follow the variable; an instance that looked into another header would
+    # answer everybody 403, and its health, which is asked on the admin port, would say nothing.
+    var.origin_secret_arn == null ? {} : {
+      HEADWATER_ORIGIN_SECRET_HEADER = var.origin_secret_header
+      HEADWATER_SECRET_ARN           = var.origin_secret_arn
+    },
   )
 
   user_data = join("\n", concat(

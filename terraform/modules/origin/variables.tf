@@ -227,7 +227,7 @@ variable "origin_secret_kms_key_arn" {
 }
 
 variable "origin_secret_header" {
-  description = "Header in which the edge sends its secret; config/production.toml says the same."
+  description = "Header in which the edge sends its secret; instances are told."
   type        = string
   default     = "x-origin-secret"
   nullable    = false

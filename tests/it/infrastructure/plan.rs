@@ -39,6 +39,12 @@ impl Plan {
         Self::of("with_edge")
     }
 
+    /// A public origin that asks CloudFront for a secret, in a header of another name.
+    #[track_caller]
+    pub fn with_a_secret() -> &'static Self {
+        Self::of("with_a_secret")
+    }
+
     /// The same origin on a public load balancer.
     #[track_caller]
     pub fn without_edge() -> &'static Self {
