@@ -102,9 +102,6 @@ module "store" {
   kms_key_arn = var.kms_key_arn
   object_lock = var.object_lock
 
-  # Lifecycle rules for what publishers of each product leave behind.
-  products = keys(var.products)
-
   # The failover reads the bucket as the distribution, and no other one may.
   distribution_arns = local.has_edge ? [module.edge[0].distribution_arn] : []
 
