@@ -93,17 +93,18 @@ score() {
 
 # Every line of the file against the kernel. A container has its host's: there only the names are compared.
 kernel_settings() {
-  local key value found bad=0
+  local key value file found bad=0
   while IFS='= ' read -r key value; do
-    if ! found=$(sysctl --values "$key" 2>/dev/null | tr '\t' ' '); then
-      echo "$key: unknown to this kernel"
-      bad=1
-      continue
-    fi
-    if [ -w /proc/sys/net/core/somaxconn ] && [ "$found" != "$value" ]; then
-      echo "$key: \`$found\`, expected \`$value\`"
-      bad=1
-    fi
+    # As it stands: a key may be a pattern.
+    for file in /proc/sys/${key//.//}; do
+      if ! found=$(tr '\t' ' ' 2>/dev/null <"$file"); then
+        echo "$key: unknown to this kernel"
+        bad=1
+      elif [ -w /proc/sys/net/core/somaxconn ] && [ "$found" != "$value" ]; then
+        echo "$file: \`$found\`, expected \`$value\`"
+        bad=1
+      fi
+    done
   done < <(grep -v -e '^#' -e '^$' /etc/sysctl.d/60-headwater.conf)
   return "$bad"
 }
