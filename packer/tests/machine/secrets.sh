@@ -21,8 +21,16 @@ logs "$since" headwater-secrets.service "Secrets Manager does not give $arn"
 is "without its secret the origin serves nobody" "$(status "$data/artifacts/agent/1.0.0/small.txt")" 000
 ok "no secret to be had: the origin waits, and is not open meanwhile"
 
-control secret "{\"current\": \"short\", \"previous\": \"\"}"
-systemctl start headwater-secrets.service 2>/dev/null && fail "a secret of 5 characters is accepted"
+for bad in '"current": "short"' '"current": ""' '"previous": "a-secret-of-before"' '"current": "a secret with blanks"' \
+  '"current": "a,secret,with,commas"' '"current": "#a-secret-like-a-comment"' '"current": ["a-secret-in-a-list"]' \
+  '"current": "a-secret-like-any", "previous": "short"' '"current": "a-secret-with-a-line-end\n"'; do
+  control secret "{$bad}"
+  since=$(now)
+  systemctl start headwater-secrets.service 2>/dev/null && fail "{$bad} is accepted"
+  logs "$since" headwater-secrets.service "$arn is not {\"current\": "
+  [ ! -e "$file" ] || fail "{$bad} became a file"
+done
+ok "what the origin would refuse is refused before"
 control secret "{\"current\": \"$first\", \"previous\": \"\"}"
 systemctl start headwater-secrets.service
 until_true "the origin starts by itself when the secret is there" is_ready
