@@ -11,7 +11,8 @@ readonly override=/run/systemd/system/headwater-configure.service.d/self-test.co
 readonly score_max=2.0
 failures=0
 
-# NAME COMMAND...: goes on after a failure, so that one build shows all of them.
+# NAME COMMAND...: goes on after a failure, so that one build shows all of them. Bash ignores `set -e` in a condition:
+# in a function below, every comparison but the last says `|| return 1`.
 check() {
   local name=$1 output
   shift
@@ -78,7 +79,7 @@ may_open_files() {
   local wanted=65536 machine
   machine=$(hard_limit_of 1)
   if [ "$machine" != unlimited ] && [ "$machine" -lt "$wanted" ]; then wanted=$machine; fi
-  is "$(hard_limit_of "$(main_pid)")" "$wanted"
+  is "$(hard_limit_of "$(main_pid)")" "$wanted" || return 1
   [ "$wanted" -ge $((16384 + 1024 + 256)) ] || { echo "the machine allows $machine files"; return 1; }
 }
 
@@ -112,13 +113,15 @@ kernel_settings() {
 no_upgrade_but_security() {
   local origins
   origins=$(apt-config dump Unattended-Upgrade::Origins-Pattern | grep -c '::Origins-Pattern:: ')
-  is "$(apt-config dump Unattended-Upgrade::Origins-Pattern | grep -c 'label=Debian-Security')" "$origins"
+  is "$(apt-config dump Unattended-Upgrade::Origins-Pattern | grep -c 'label=Debian-Security')" "$origins" ||
+    return 1
   is "$(apt-config shell v Unattended-Upgrade::Automatic-Reboot)" "v='false'"
 }
 
 says_what_it_is() {
   local share=/usr/local/share/headwater
-  is "$(headwater --version | cut -d' ' -f1,2)" "headwater $(sed -n 's/^version=//p' "$share/build.txt")"
+  is "$(headwater --version | cut -d' ' -f1,2)" "headwater $(sed -n 's/^version=//p' "$share/build.txt")" ||
+    return 1
   is "$(sha256sum <"$share/headwater.cdx.json")" "$(sed -n 's/^sbom_sha256=//p' "$share/build.txt")  -"
 }
 
