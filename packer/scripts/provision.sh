@@ -50,8 +50,8 @@ install_packages() {
   if command -v cloud-init >/dev/null; then quietly cloud-init status --wait; fi
   local options=(-qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold)
   quietly apt-get update -qq
-  # Debian's images are some weeks old; what is current today is what is tested and shipped. A kernel's security update is
-  # a new package, which a plain upgrade would hold back.
+  # Debian's images are some weeks old; what is current today is what is tested and shipped. A kernel's security update
+  # is a new package, which a plain upgrade would hold back.
   quietly apt-get upgrade "${options[@]}" --with-new-pkgs
   quietly apt-get install "${options[@]}" --no-install-recommends "${packages[@]}"
 }

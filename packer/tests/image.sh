@@ -4,9 +4,9 @@
 #
 #   packer/tests/image.sh FOLDER      packer/build's folder; any with a `headwater` that runs on Debian 12 will do
 #
-# ./boot boots it, or nspawn.sh of the folder HEADWATER_PACKER_TOOLS (default ../shared/tools/packer) where there is one:
-# both are called alike. Needs root or sudo, and the packages of tests/setup/packages.txt; ports 2222, 8080 and 8081 of
-# loopback must be free.
+# ./boot boots it, or nspawn.sh of the folder HEADWATER_PACKER_TOOLS (default ../shared/tools/packer) where there is
+# one: both are called alike. Needs root or sudo, and the packages of tests/setup/packages.txt; ports 2222, 8080 and 8081
+# of loopback must be free.
 set -euo pipefail
 
 say() { printf '%s\n' "$*"; }
