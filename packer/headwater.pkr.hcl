@@ -2,11 +2,12 @@
 # does one itself, scripts/ do. Sources are in sources.pkr.hcl, variables in variables.pkr.hcl, the way in is README.md.
 
 packer {
-  # Blocks of this kind need packer 1.7, the arguments of this plugin a current one (1.11 was the newest at this time).
+  # Packer reads this block from 1.7 on. Pinned to the version whose arguments the templates are checked against, so that
+  # the same commit makes its image in the same way; a newer one is a commit of its own.
   required_plugins {
     amazon = {
       source  = "github.com/hashicorp/amazon"
-      version = "~> 1.8"
+      version = "1.8.3"
     }
   }
 }

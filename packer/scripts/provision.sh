@@ -19,7 +19,7 @@ readonly packages=(
   curl                # instance metadata, and signed requests of the scripts
   e2fsprogs           # an instance store as block cache
   jq                  # answers of AWS
-  procps              # sysctl
+  procps              # ps, for self-test.sh
   unattended-upgrades # security updates
 )
 
@@ -46,10 +46,14 @@ quietly() {
 
 install_packages() {
   export DEBIAN_FRONTEND=noninteractive
+  # An instance that has just booted may be busy with packages itself.
+  if command -v cloud-init >/dev/null; then quietly cloud-init status --wait; fi
+  local options=(-qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold)
   quietly apt-get update -qq
-  # Debian's images are some weeks old; what is current today is what is tested and shipped.
-  quietly apt-get upgrade -qq -y
-  quietly apt-get install -qq -y --no-install-recommends "${packages[@]}"
+  # Debian's images are some weeks old; what is current today is what is tested and shipped. A kernel's security update
+  # is a new package, which a plain upgrade would hold back.
+  quietly apt-get upgrade "${options[@]}" --with-new-pkgs
+  quietly apt-get install "${options[@]}" --no-install-recommends "${packages[@]}"
 }
 
 # A file that is what it should be is left alone.
@@ -89,7 +93,7 @@ switch_on() {
   systemctl --quiet enable headwater.service headwater-configure.service headwater-cache.service \
     headwater-lifecycle.service headwater-secrets.timer
   # The instance's kernel reads the file at boot; the builder's must have it for the self-test. A container cannot.
-  if [ -w /proc/sys/net/core/somaxconn ]; then sysctl --quiet --load=/etc/sysctl.d/60-headwater.conf; fi
+  if [ -w /proc/sys/net/core/somaxconn ]; then /usr/lib/systemd/systemd-sysctl 60-headwater.conf; fi
 }
 
 [ "$(id -u)" -eq 0 ] || refuse "must run as root"

@@ -11,7 +11,8 @@ readonly override=/run/systemd/system/headwater-configure.service.d/self-test.co
 readonly score_max=2.0
 failures=0
 
-# NAME COMMAND...: goes on after a failure, so that one build shows all of them.
+# NAME COMMAND...: goes on after a failure, so that one build shows all of them. Bash ignores `set -e` in a condition:
+# in a function below, every comparison but the last says `|| return 1`.
 check() {
   local name=$1 output
   shift
@@ -78,7 +79,7 @@ may_open_files() {
   local wanted=65536 machine
   machine=$(hard_limit_of 1)
   if [ "$machine" != unlimited ] && [ "$machine" -lt "$wanted" ]; then wanted=$machine; fi
-  is "$(hard_limit_of "$(main_pid)")" "$wanted"
+  is "$(hard_limit_of "$(main_pid)")" "$wanted" || return 1
   [ "$wanted" -ge $((16384 + 1024 + 256)) ] || { echo "the machine allows $machine files"; return 1; }
 }
 
@@ -93,17 +94,18 @@ score() {
 
 # Every line of the file against the kernel. A container has its host's: there only the names are compared.
 kernel_settings() {
-  local key value found bad=0
+  local key value file found bad=0
   while IFS='= ' read -r key value; do
-    if ! found=$(sysctl --values "$key" 2>/dev/null | tr '\t' ' '); then
-      echo "$key: unknown to this kernel"
-      bad=1
-      continue
-    fi
-    if [ -w /proc/sys/net/core/somaxconn ] && [ "$found" != "$value" ]; then
-      echo "$key: \`$found\`, expected \`$value\`"
-      bad=1
-    fi
+    # As it stands: a key may be a pattern.
+    for file in /proc/sys/${key//.//}; do
+      if ! found=$(tr '\t' ' ' 2>/dev/null <"$file"); then
+        echo "$key: unknown to this kernel"
+        bad=1
+      elif [ -w /proc/sys/net/core/somaxconn ] && [ "$found" != "$value" ]; then
+        echo "$file: \`$found\`, expected \`$value\`"
+        bad=1
+      fi
+    done
   done < <(grep -v -e '^#' -e '^$' /etc/sysctl.d/60-headwater.conf)
   return "$bad"
 }
@@ -111,13 +113,15 @@ kernel_settings() {
 no_upgrade_but_security() {
   local origins
   origins=$(apt-config dump Unattended-Upgrade::Origins-Pattern | grep -c '::Origins-Pattern:: ')
-  is "$(apt-config dump Unattended-Upgrade::Origins-Pattern | grep -c 'label=Debian-Security')" "$origins"
+  is "$(apt-config dump Unattended-Upgrade::Origins-Pattern | grep -c 'label=Debian-Security')" "$origins" ||
+    return 1
   is "$(apt-config shell v Unattended-Upgrade::Automatic-Reboot)" "v='false'"
 }
 
 says_what_it_is() {
   local share=/usr/local/share/headwater
-  is "$(headwater --version | cut -d' ' -f1,2)" "headwater $(sed -n 's/^version=//p' "$share/build.txt")"
+  is "$(headwater --version | cut -d' ' -f1,2)" "headwater $(sed -n 's/^version=//p' "$share/build.txt")" ||
+    return 1
   is "$(sha256sum <"$share/headwater.cdx.json")" "$(sed -n 's/^sbom_sha256=//p' "$share/build.txt")  -"
 }
 

@@ -4,7 +4,8 @@ Owns enough of each that packer/files' scripts cannot tell the difference: sessi
 (SigV4) are computed and compared. Never answers what it was not told. Serves until its standard input ends, and prints
 its address as its first line.
 
-  PUT  /control/NAME     sets user-data, tags (JSON), secret, target-lifecycle-state; an empty body removes it
+  PUT  /control/NAME     sets user-data, tags (JSON), secret, secret-delay (seconds), target-lifecycle-state; an empty
+                         body removes it
   GET  /control/calls    the signed calls so far, a JSON document a line
 """
 
@@ -14,6 +15,7 @@ import json
 import os
 import sys
 import threading
+import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -133,6 +135,8 @@ class Instance(BaseHTTPRequestHandler):
             service, region = verify(self, body)
         except (ValueError, KeyError) as error:
             return self.answer(403, json.dumps({"message": f"SignatureDoesNotMatch: {error}"}))
+        if service == "secretsmanager":
+            time.sleep(float(state.get("secret-delay", "0")))
         with turn:
             if service == "secretsmanager" and self.headers["X-Amz-Target"] == "secretsmanager.GetSecretValue":
                 calls.append({"action": "GetSecretValue", "region": region, **json.loads(body)})

@@ -4,8 +4,9 @@
 #
 #   packer/tests/image.sh FOLDER      packer/build's folder; any with a `headwater` that runs on Debian 12 will do
 #
-# HEADWATER_PACKER_TOOLS names the folder with nspawn.sh, which boots it (default ../shared/tools/packer). Needs root or
-# sudo, and the packages of tests/setup/packages.txt; ports 2222, 8080 and 8081 of loopback must be free.
+# ./boot boots it, or nspawn.sh of the folder HEADWATER_PACKER_TOOLS (default ../shared/tools/packer) where there is
+# one: both are called alike. Needs root or sudo, and the packages of tests/setup/packages.txt; ports 2222, 8080 and 8081
+# of loopback must be free.
 set -euo pipefail
 
 say() { printf '%s\n' "$*"; }
@@ -18,12 +19,15 @@ readonly target=${CARGO_TARGET_DIR:-$PWD/target}
 readonly scratch=$target/image-test
 readonly python=$target/python
 
+boot=packer/tests/boot
+if [ -x "$tools/nspawn.sh" ]; then boot=$tools/nspawn.sh; fi
+readonly boot
+
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
 
 can_boot() {
   local command port
-  [ -x "$tools/nspawn.sh" ] || refuse "no nspawn.sh in $tools; name its folder with HEADWATER_PACKER_TOOLS"
   for command in debootstrap systemd-nspawn packer ssh-keygen; do
     command -v "$command" >/dev/null || [ -x "/usr/sbin/$command" ] ||
       refuse "$command is missing; \`tests/run setup\` installs it"
@@ -76,7 +80,7 @@ surround() {
   s3=$url
 }
 
-boot() {
+run() {
   local variables=(
     "config_file=$PWD/config/production.toml"
     "image_dirs={\"test\": \"$scratch/program\"}"
@@ -89,7 +93,7 @@ boot() {
   # The system that every machine begins as is downloaded once.
   "${as_root[@]}" env "PATH=$PATH:/usr/sbin:/sbin" "ROOT_CACHE=${ROOT_CACHE:-$scratch/minbase.tar}" \
     CHECKPOINT_DISABLE=1 "PACKER_CACHE_DIR=$scratch/packer_cache" "${variables[@]/#/PKR_VAR_}" \
-    "$tools/nspawn.sh" packer/tests/nspawn.pkr.hcl
+    "$boot" packer/tests/nspawn.pkr.hcl
 }
 
 mkdir -p "$scratch"
@@ -97,4 +101,5 @@ packer/tests/check
 can_boot
 stage_program
 surround
-boot
+say "note    the machine is booted by $boot"
+run

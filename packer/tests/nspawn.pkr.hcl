@@ -146,6 +146,10 @@ build {
     inline = ["sudo bash /tmp/machine/listing.sh second"]
   }
 
+  provisioner "file" {
+    source      = "${local.packer_dir}/scripts"
+    destination = "/tmp"
+  }
   provisioner "shell" {
     environment_vars = ["AWS=${var.aws}", "S3=${var.s3}"]
     execute_command  = "sudo env {{ .Vars }} bash {{ .Path }}"

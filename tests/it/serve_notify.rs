@@ -3,12 +3,14 @@
 //! Never asks whether systemd believes it; a booted image shows that elsewhere.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::harness::origin::{Origin, Setup};
+use crate::harness::process::Process;
 use crate::harness::wire::Conn;
 use crate::harness::{PATIENCE, poll};
 use crate::harness::{aws, fixture};
@@ -82,7 +84,7 @@ fn an_origin_that_says_it_is_ready_answers_and_names_its_store_and_addresses() {
 fn an_origin_whose_bucket_is_away_has_started_and_is_not_ready_for_a_balancer() {
     let manager = Manager::new();
     // Bound and never accepted from: a place where nobody answers, and no other process can take its port.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let environment = aws::environment(&format!("http://{}", nobody.local_addr().unwrap()));
     let origin = manager
         .setup()
@@ -100,7 +102,7 @@ fn an_origin_that_cannot_start_never_says_that_it_is_ready() {
     let manager = Manager::new();
     let sandbox = crate::cli_sandbox::Sandbox::new();
     sandbox.done(&["init"]);
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut command = sandbox.command(&["serve", "--listen", &address, "--admin", "127.0.0.1:0"]);
     command.env("NOTIFY_SOCKET", manager.folder.path().join("notify"));
@@ -172,6 +174,33 @@ fn a_reload_is_told_with_its_time_and_its_outcome() {
         assert!(message.ends_with(&wanted), "{text}: {message}");
         assert!(!message.contains("secret-value"), "{message}");
     }
+}
+
+#[test]
+fn a_hangup_while_it_starts_is_obeyed_once_it_has_started() {
+    let manager = Manager::new();
+    let secrets = manager.folder.path().join("secrets");
+    fs::write(&secrets, "first-secret-value-0001").unwrap();
+    // Asked, and never answers: whoever asks has read its secrets and does not serve yet.
+    let bucket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", bucket.local_addr().unwrap());
+    let sandbox = crate::cli_sandbox::Sandbox::new();
+    let store = "s3://updates.example/prod";
+    let mut command = sandbox.command(&["serve", "--store", store, "--listen", "127.0.0.1:0"]);
+    command
+        .args(["--admin", "127.0.0.1:0"])
+        .envs(aws::environment(&address))
+        .env("NOTIFY_SOCKET", manager.folder.path().join("notify"))
+        .env("HEADWATER_ORIGIN_SECRETS_PATH", &secrets);
+    let mut origin = Process::start("headwater", command);
+    let question = bucket.accept().unwrap();
+    fs::write(&secrets, "second-secret-value-0002").unwrap();
+    origin.signal(Signal::HUP);
+    drop((question, bucket));
+    assert!(manager.next().starts_with("READY=1\n"));
+    assert!(manager.next().starts_with("RELOADING=1\n"));
+    assert!(manager.next().starts_with("READY=1\n"));
+    origin.assert_running();
 }
 
 #[test]

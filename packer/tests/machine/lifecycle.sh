@@ -31,6 +31,11 @@ is "what the group was told" "$(calls | grep CompleteLifecycleAction | jq --raw-
  region=eu-central-1"
 becomes "the lifecycle service" inactive property ActiveState headwater-lifecycle.service
 is "and well" "$(property Result headwater-lifecycle.service)" success
-control target-lifecycle-state
 rm -r "$folder"
+
+# Out of a warm pool; nothing is left to drain.
+control target-lifecycle-state Warmed:Terminated
+systemctl start headwater-lifecycle.service
+becomes "the times that the group may go on" 2 eval 'calls | grep --count CompleteLifecycleAction'
+control target-lifecycle-state
 ok "Terminated: drained, $(calls | grep -c Heartbeat) heartbeats, CompleteLifecycleAction CONTINUE after the last byte"

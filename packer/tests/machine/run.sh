@@ -13,6 +13,9 @@ systemd-machine-id-setup
 systemctl restart systemd-journald.service
 until_true "this boot's journal can be read" journalctl --lines=1
 
+printf '\n== %s\n' self_test
+bash ./self_test.sh
+
 # Other addresses instead of AWS's own; everything else is as on an instance.
 install -d -m 0755 /etc/headwater
 cat >/etc/headwater/local.env <<END

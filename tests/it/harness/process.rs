@@ -79,11 +79,17 @@ impl Process {
             .clone()
     }
 
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).expect("the process lives");
+    }
+
     /// Asks it to end, and waits until it has.
     #[track_caller]
     pub fn terminate(&mut self, within: Duration) -> ExitStatus {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).expect("the process lives");
+        self.signal(Signal::TERM);
         poll(within, "the process ends", || {
             self.child.try_wait().unwrap()
         })
