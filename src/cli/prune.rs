@@ -20,7 +20,7 @@ Of each product the newest N releases stay, and every release that a channel nam
 A release whose documents cannot be read stays, and so does every release of a product with such a channel; the rest is \
 done, and the documents are named as an error (exit code 5).
 With PRODUCT nothing of another product is asked for, so that a role for one product may do it. Left-overs that cannot \
-be told to be a product's stay.
+be told to be a product's stay. A product of which there is nothing is an error (exit code 4).
 With --json: {retired: [{product, version}], litter: [{key, size}], bytes, dry_run}.
 
 Examples:
@@ -119,7 +119,8 @@ impl Typed {
                 Some(product) => publisher.prune_product(product, keep, mode).await,
                 None => publisher.prune(keep, mode).await,
             }
-        })??;
+        })?
+        .map_err(super::or_list_releases)?;
         context
             .output
             .report(Form::of(self.json), &Outcome::new(&pruned, mode))?;

@@ -97,10 +97,12 @@ pub(super) async fn prune(
         Some(product) => vec![product.clone()],
         None => records::products(store, "artifacts/").await?,
     };
+    let mut has_found = false;
     for product in products {
         prune_releases(publisher, &product, keep, mode, &mut pruned).await?;
         let damaged = damaged_releases(&pruned);
         for version in records::versions(store, &product).await? {
+            has_found = true;
             let product = product.clone();
             let id = ReleaseId { product, version };
             if !damaged.contains(&id) {
@@ -117,6 +119,12 @@ pub(super) async fn prune(
         Some(product) => store.sweep_product(product, sweep).await?,
         None => store.sweep(sweep).await?,
     };
+    if let Some(product) = only
+        && !has_found
+        && swept.is_empty()
+    {
+        return Err(PublishError::NoProduct(product.clone())); // a typing error, not a clean store
+    }
     for entry in swept {
         pruned.add_litter(entry);
     }

@@ -128,6 +128,7 @@ fn what_is_not_in_the_store_is_exit_code_4_with_a_way_out() {
                 "not_found_retire",
                 &["retire", "agent", "9.9.9", "--reason", "old"],
             ),
+            ("not_found_prune", &["prune", "agnet", "--keep", "1"]),
         ],
     );
 }

@@ -234,7 +234,12 @@ async fn prune_lists_and_removes_what_a_dead_publisher_sent_and_not_before_it_is
     assert_eq!(scene.server.uploads().len(), 1);
     let other = "agen".parse().unwrap();
     let pruned = publisher.prune_product(&other, 1, Mode::Commit).await;
-    assert_eq!(pruned.unwrap().litter, [], "it is another product's");
+    let refused = pruned.unwrap_err();
+    assert!(
+        matches!(&refused, PublishError::NoProduct(product) if *product == other),
+        "what is there is another product's: {refused}"
+    );
+    assert_eq!(scene.server.uploads().len(), 1);
     let pruned = publisher.prune(1, Mode::Commit).await.unwrap();
     assert_eq!(pruned.litter, listed.litter);
     assert_eq!(scene.server.uploads(), [""; 0]);
