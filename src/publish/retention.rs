@@ -122,6 +122,7 @@ pub(super) async fn prune(
     if let Some(product) = only
         && !has_found
         && swept.is_empty()
+        && pruned.damage.is_empty()
     {
         return Err(PublishError::NoProduct(product.clone())); // a typing error, not a clean store
     }

@@ -72,6 +72,16 @@ fn a_retirement_without_a_reason_takes_nothing_away() {
 }
 
 #[test]
+fn a_damaged_channel_of_a_product_without_releases_is_still_reported_by_prune() {
+    let sandbox = Sandbox::new();
+    sandbox.publish("1.0.0", "one");
+    std::fs::create_dir_all(sandbox.path().join("headwater-store/channels/other")).unwrap();
+    sandbox.write("headwater-store/channels/other/stable.json", "{");
+    let ran = sandbox.run(&["prune", "other", "--keep", "1"]);
+    assert_eq!(ran.code, 5, "{}", ran.transcript());
+}
+
+#[test]
 fn a_configuration_that_makes_no_sense_is_exit_code_2_for_every_command() {
     let sandbox = Sandbox::new();
     sandbox.write(
